@@ -1,0 +1,214 @@
+//! The node: its vhosts, users, store and connections.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use leveret_store::{Change, QueueId, Store, StoreError};
+use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
+
+use crate::connections::{ConnectionSummary, Connections};
+use crate::counters::{QueueTotals, Totals};
+use crate::definitions::{self, BadDefinition, Definitions, QueueRecord};
+use crate::limits::Limits;
+use crate::mailbox::CloseReason;
+use crate::queue::{MessageMemory, Queue, QueueProperties};
+use crate::users::{LoginRefused, User, UserRecord, Users};
+use crate::vhost::Vhost;
+
+/// What a node is started with.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// Bounds on what clients may use.
+    pub limits: Limits,
+    /// The vhost made when the store has none.
+    pub default_vhost: String,
+    /// The user made, with access to that vhost, when the store has none: name and password.
+    pub default_user: (String, String),
+    /// Users that may only log in from the loopback interface.
+    pub loopback_users: Vec<String>,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            default_vhost: "/".to_owned(),
+            default_user: ("guest".to_owned(), "guest".to_owned()),
+            loopback_users: vec!["guest".to_owned()],
+        }
+    }
+}
+
+/// Why a node can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The store can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored definition makes no sense.
+    #[error(transparent)]
+    Definition(#[from] BadDefinition),
+    /// The system gives no random octets.
+    #[error("no random octets: {0}")]
+    Random(String),
+}
+
+/// What vhosts and sessions share of the node.
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) memory: Arc<MessageMemory>,
+    pub(crate) connections: Connections,
+}
+
+/// A node. Cheap to share; every connection holds it.
+pub struct Broker {
+    pub(crate) shared: Arc<Shared>,
+    vhosts: RwLock<FxHashMap<String, Arc<Vhost>>>,
+    users: RwLock<Users>,
+}
+
+impl Broker {
+    /// Open the node on a store: what is durable in it is there again afterwards.
+    pub fn open(options: BrokerOptions, store: Arc<dyn Store>) -> Result<Self, BrokerError> {
+        let shared = Arc::new(Shared {
+            memory: Arc::new(MessageMemory::new(options.limits.message_memory_bytes)),
+            limits: options.limits,
+            store,
+            connections: Connections::default(),
+        });
+        let mut stored = Definitions::default();
+        for (key, value) in shared.store.definitions()? {
+            definitions::read(&key, &value, &mut stored)?;
+        }
+        let mut first = Vec::new();
+        if stored.vhosts.is_empty() {
+            first.push(definitions::put_vhost(&options.default_vhost));
+            stored.vhosts.push(options.default_vhost.clone());
+        }
+        if stored.users.is_empty() {
+            let (name, password) = options.default_user;
+            let vhosts = BTreeSet::from([options.default_vhost]);
+            let record = UserRecord::new(&password, vec!["administrator".to_owned()], vhosts)
+                .map_err(|error| BrokerError::Random(error.to_string()))?;
+            first.push(definitions::put_user(&name, &record));
+            stored.users.push((name, record));
+        }
+        if !first.is_empty() {
+            shared.store.change(first)?;
+        }
+        let mut users = Users::new(options.loopback_users);
+        for (name, record) in stored.users.drain(..) {
+            users.insert(name, record);
+        }
+        let vhosts = recover(&shared, stored)?;
+        shared.store.recovered();
+        Ok(Self { shared, vhosts: RwLock::new(vhosts), users: RwLock::new(users) })
+    }
+
+    /// Check a name and password (SASL PLAIN, AMQPLAIN).
+    pub fn login(&self, name: &str, password: &str, from_loopback: bool) -> Result<User, LoginRefused> {
+        self.users.read().login(name, password, from_loopback)
+    }
+
+    /// The vhost of that name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
+        self.vhosts.read().get(name).cloned()
+    }
+
+    /// Ask every connection to end. Their tasks do it; [`Broker::connections`] tells how many
+    /// are left.
+    pub fn close_connections(&self, reason: &CloseReason) {
+        self.shared.connections.close_all(reason);
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.len()
+    }
+
+    /// The open connections, one by one.
+    pub fn connection_summaries(&self) -> Vec<ConnectionSummary> {
+        self.shared.connections.summaries()
+    }
+
+    /// What has been counted since the start, over all connections.
+    pub fn totals(&self) -> Totals {
+        self.shared.connections.totals()
+    }
+
+    /// What the queues hold now.
+    pub fn queue_totals(&self) -> QueueTotals {
+        let vhosts: Vec<_> = self.vhosts.read().values().cloned().collect();
+        let mut totals = QueueTotals::default();
+        for vhost in vhosts {
+            vhost.add_to(&mut totals);
+        }
+        totals
+    }
+
+    /// Octets of ready messages kept in memory.
+    pub fn message_memory(&self) -> usize {
+        self.shared.memory.used()
+    }
+
+    /// The node's limits.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The store, for its figures.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+}
+
+fn recover(shared: &Arc<Shared>, stored: Definitions) -> Result<FxHashMap<String, Arc<Vhost>>, BrokerError> {
+    let vhosts: FxHashMap<String, Arc<Vhost>> = stored
+        .vhosts
+        .into_iter()
+        .map(|name| (name.clone(), Arc::new(Vhost::new(name.into(), Arc::clone(shared)))))
+        .collect();
+    for (vhost, exchange) in stored.exchanges {
+        if let Some(vhost) = vhosts.get(&vhost) {
+            vhost.recover_exchange(exchange);
+        }
+    }
+    for (vhost, id, record) in stored.queues {
+        if let Some(vhost) = vhosts.get(&vhost) {
+            vhost.recover_queue(Arc::new(recover_queue(shared, id, record)?));
+        }
+    }
+    let mut orphans = Vec::new();
+    for (name, binding) in stored.bindings {
+        if let Some(vhost) = vhosts.get(&name)
+            && let Err(error) = vhost.recover_binding(binding.clone())
+        {
+            tracing::warn!(vhost = %name, source = %binding.source, %error, "a stored binding has lost an end; dropped");
+            orphans.push(definitions::delete_binding(&name, &binding));
+        }
+    }
+    drop_orphans(shared, orphans)?;
+    Ok(vhosts)
+}
+
+fn drop_orphans(shared: &Shared, orphans: Vec<Change>) -> Result<(), StoreError> {
+    if !orphans.is_empty() {
+        shared.store.change(orphans)?;
+    }
+    Ok(())
+}
+
+fn recover_queue(shared: &Shared, id: QueueId, record: QueueRecord) -> Result<Queue, StoreError> {
+    let claimed = shared.store.claim(id)?;
+    let properties = QueueProperties {
+        name: record.name.into(),
+        durable: true,
+        auto_delete: record.auto_delete,
+        owner: None,
+        arguments: record.arguments,
+    };
+    let queue = Queue::new(id, properties, Arc::clone(&shared.memory), Arc::clone(&shared.store));
+    Ok(queue.recovered(claimed.next_seq, claimed.messages, claimed.bytes))
+}

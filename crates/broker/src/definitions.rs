@@ -1,0 +1,239 @@
+//! Definitions as the store keeps them: an ordered map from keys to JSON.
+//!
+//! A key is a kind followed by names, each with its length before it, since AMQP names may
+//! hold any octet. Arguments stand as the octets of their field table (base64), so that
+//! every type comes back as it was declared.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use leveret_router::{Binding, Destination, Exchange, ExchangeKind};
+use leveret_store::{Change, QueueId};
+use leveret_wire::FieldTable;
+use serde::{Deserialize, Serialize};
+
+use crate::queue::QueueProperties;
+use crate::users::UserRecord;
+
+/// A definition that can't be read back.
+#[derive(Debug, thiserror::Error)]
+#[error("definition {key}: {reason}")]
+pub struct BadDefinition {
+    key: String,
+    reason: String,
+}
+
+/// Every definition of the node, decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub(crate) users: Vec<(String, UserRecord)>,
+    pub(crate) vhosts: Vec<String>,
+    pub(crate) exchanges: Vec<(String, Exchange)>,
+    pub(crate) queues: Vec<(String, QueueId, QueueRecord)>,
+    pub(crate) bindings: Vec<(String, Binding)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct VhostRecord {}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ExchangeRecord {
+    r#type: String,
+    auto_delete: bool,
+    internal: bool,
+    arguments: String,
+}
+
+/// A durable queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct QueueRecord {
+    id: u64,
+    #[serde(skip)]
+    pub(crate) name: String,
+    pub(crate) auto_delete: bool,
+    #[serde(with = "arguments")]
+    pub(crate) arguments: FieldTable,
+}
+
+/// The key holds all there is to say of a binding; the value exists for later additions.
+#[derive(Debug, Serialize, Deserialize)]
+struct BindingRecord {}
+
+const USER: &str = "user";
+const VHOST: &str = "vhost";
+const EXCHANGE: &str = "exchange";
+const QUEUE: &str = "queue";
+const BINDING: &str = "binding";
+
+fn key(kind: &str, names: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(kind.len() + 1 + names.iter().map(|name| name.len() + 4).sum::<usize>());
+    key.extend_from_slice(kind.as_bytes());
+    key.push(b'/');
+    for name in names {
+        key.extend_from_slice(&(name.len() as u32).to_be_bytes());
+        key.extend_from_slice(name);
+    }
+    key
+}
+
+fn put(key: Vec<u8>, value: &impl Serialize) -> Change {
+    // Our own records have string keys and no maps of other kinds: this cannot fail.
+    Change::Put { key, value: serde_json::to_vec(value).unwrap_or_default() }
+}
+
+pub(crate) fn put_user(name: &str, record: &UserRecord) -> Change {
+    put(key(USER, &[name.as_bytes()]), record)
+}
+
+pub(crate) fn put_vhost(name: &str) -> Change {
+    put(key(VHOST, &[name.as_bytes()]), &VhostRecord {})
+}
+
+pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange) -> Change {
+    let record = ExchangeRecord {
+        r#type: exchange.kind.name().to_owned(),
+        auto_delete: exchange.auto_delete,
+        internal: exchange.internal,
+        arguments: BASE64.encode(octets(&exchange.arguments)),
+    };
+    put(key(EXCHANGE, &[vhost.as_bytes(), exchange.name.as_bytes()]), &record)
+}
+
+pub(crate) fn delete_exchange(vhost: &str, name: &str) -> Change {
+    Change::Delete { key: key(EXCHANGE, &[vhost.as_bytes(), name.as_bytes()]) }
+}
+
+pub(crate) fn put_queue(vhost: &str, id: QueueId, properties: &QueueProperties) -> Change {
+    let record = QueueRecord {
+        id: id.0,
+        name: String::new(),
+        auto_delete: properties.auto_delete,
+        arguments: properties.arguments.clone(),
+    };
+    put(key(QUEUE, &[vhost.as_bytes(), properties.name.as_bytes()]), &record)
+}
+
+pub(crate) fn delete_queue(vhost: &str, name: &str) -> Change {
+    Change::Delete { key: key(QUEUE, &[vhost.as_bytes(), name.as_bytes()]) }
+}
+
+pub(crate) fn put_binding(vhost: &str, binding: &Binding) -> Change {
+    put(binding_key(vhost, binding), &BindingRecord {})
+}
+
+pub(crate) fn delete_binding(vhost: &str, binding: &Binding) -> Change {
+    Change::Delete { key: binding_key(vhost, binding) }
+}
+
+fn binding_key(vhost: &str, binding: &Binding) -> Vec<u8> {
+    let (kind, destination): (&[u8], &str) = match &binding.destination {
+        Destination::Queue(name) => (b"queue", name),
+        Destination::Exchange(name) => (b"exchange", name),
+    };
+    key(
+        BINDING,
+        &[
+            vhost.as_bytes(),
+            binding.source.as_bytes(),
+            kind,
+            destination.as_bytes(),
+            binding.routing_key.as_bytes(),
+            &octets(&binding.arguments),
+        ],
+    )
+}
+
+fn octets(table: &FieldTable) -> Vec<u8> {
+    let mut octets = Vec::new();
+    leveret_wire::encode_table(table, &mut octets);
+    octets
+}
+
+/// Reads the content of a table written by [`octets`].
+fn table(octets: &[u8]) -> Result<FieldTable, String> {
+    let table = leveret_wire::RawTable::parse(octets).map_err(|error| error.to_string())?;
+    Ok(table.to_field_table())
+}
+
+mod arguments {
+    use base64::Engine as _;
+    use leveret_wire::FieldTable;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(table: &FieldTable, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::BASE64.encode(super::octets(table)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FieldTable, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let octets = super::BASE64.decode(text).map_err(D::Error::custom)?;
+        super::table(&octets).map_err(D::Error::custom)
+    }
+}
+
+/// Decode one stored definition into `definitions`.
+pub(crate) fn read(key: &[u8], value: &[u8], definitions: &mut Definitions) -> Result<(), BadDefinition> {
+    let bad = |reason: String| BadDefinition { key: String::from_utf8_lossy(key).into_owned(), reason };
+    let (kind, names) = split_key(key).ok_or_else(|| bad("malformed key".to_owned()))?;
+    let text = |at: usize| -> Result<String, BadDefinition> {
+        let octets = names.get(at).ok_or_else(|| bad("too few names in the key".to_owned()))?;
+        String::from_utf8(octets.to_vec()).map_err(|error| bad(error.to_string()))
+    };
+    let json = |error: serde_json::Error| bad(error.to_string());
+    match kind {
+        USER => definitions.users.push((text(0)?, serde_json::from_slice(value).map_err(json)?)),
+        VHOST => definitions.vhosts.push(text(0)?),
+        EXCHANGE => {
+            let record: ExchangeRecord = serde_json::from_slice(value).map_err(json)?;
+            let octets = BASE64.decode(&record.arguments).map_err(|error| bad(error.to_string()))?;
+            let kind = ExchangeKind::parse(&record.r#type)
+                .ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
+            let exchange = Exchange {
+                name: text(1)?,
+                kind,
+                durable: true,
+                auto_delete: record.auto_delete,
+                internal: record.internal,
+                alternate: None,
+                arguments: table(&octets).map_err(bad)?,
+            };
+            definitions.exchanges.push((text(0)?, crate::vhost::with_alternate(exchange)));
+        }
+        QUEUE => {
+            let mut record: QueueRecord = serde_json::from_slice(value).map_err(json)?;
+            record.name = text(1)?;
+            definitions.queues.push((text(0)?, QueueId(record.id), record));
+        }
+        BINDING => {
+            let destination = match names.get(2).copied() {
+                Some(b"queue") => Destination::Queue(text(3)?),
+                Some(b"exchange") => Destination::Exchange(text(3)?),
+                _ => return Err(bad("unknown destination type".to_owned())),
+            };
+            let arguments = names.get(5).ok_or_else(|| bad("too few names in the key".to_owned()))?;
+            let binding = Binding {
+                source: text(1)?,
+                destination,
+                routing_key: text(4)?,
+                arguments: table(arguments).map_err(bad)?,
+            };
+            definitions.bindings.push((text(0)?, binding));
+        }
+        other => return Err(bad(format!("unknown kind '{other}'"))),
+    }
+    Ok(())
+}
+
+fn split_key(key: &[u8]) -> Option<(&str, Vec<&[u8]>)> {
+    let slash = key.iter().position(|octet| *octet == b'/')?;
+    let kind = std::str::from_utf8(key.get(..slash)?).ok()?;
+    let mut rest = key.get(slash + 1..)?;
+    let mut names = Vec::new();
+    while !rest.is_empty() {
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        names.push(tail.get(..length)?);
+        rest = tail.get(length..)?;
+    }
+    Some((kind, names))
+}

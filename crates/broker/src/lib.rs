@@ -1,0 +1,36 @@
+//! The domain of the broker: vhosts, exchanges, queues, consumers, users, and one
+//! [`Session`] per connection that turns a client's commands into calls on them.
+//!
+//! What does not live here: sockets, tokio, clocks (time is an argument), and the
+//! encoding of frames (a session speaks to its peer through the [`Output`] trait).
+//!
+//! The way of a message: [`Session::publish`] finds the target queues (cached by exchange and
+//! routing key) and collects the messages of one socket read by queue; [`Session::flush`]
+//! takes each queue's lock once, numbers the messages, hands the durable ones to the store,
+//! and gives whatever a consumer has credit for to that consumer's [`Mailbox`]. The
+//! consumer's own task empties its mailbox ([`Session::poll`]), assigns delivery tags
+//! and has them encoded. Acknowledgements come back through [`Session::ack`] in the same way.
+
+mod broker;
+mod connections;
+mod counters;
+mod definitions;
+mod effects;
+mod entry;
+mod limits;
+mod mailbox;
+mod queue;
+mod session;
+mod users;
+mod vhost;
+
+pub use broker::{Broker, BrokerError, BrokerOptions};
+pub use connections::{ConnectionId, ConnectionSummary};
+pub use counters::{Counters, QueueTotals, Totals};
+pub use effects::Wakes;
+pub use limits::Limits;
+pub use mailbox::{CloseReason, Mailbox};
+pub use queue::Queue;
+pub use session::{Failure, Output, Peer, Session};
+pub use users::{LoginRefused, User};
+pub use vhost::{OpenRefused, Vhost};

@@ -1,0 +1,252 @@
+//! The consumers of one queue and whose turn it is.
+//!
+//! Consumers with credit stand in a ring per priority; the head of the highest ring that is
+//! not empty gets the next message and goes to that ring's end (protocol.md 9.5). One whose
+//! credit is used up leaves its ring and comes back at the end when it has credit again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::Queue;
+use crate::effects::Effects;
+use crate::entry::Entry;
+use crate::mailbox::{ChannelCredit, Delivery, Mailbox};
+
+/// Octets given to one consumer before they are pushed to its mailbox, so that its task can
+/// begin to write while the rest is still being handed out.
+const STAGED_BYTES_MAX: usize = 128 << 10;
+
+/// A consumer within its queue. A slot is used again; the generation tells whether it is
+/// still the same consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConsumerId {
+    slot: u32,
+    generation: u32,
+}
+
+/// What a session says about a consumer that it starts.
+#[derive(Debug)]
+pub(crate) struct NewConsumer {
+    /// The session's own key, given back with every delivery.
+    pub(crate) key: u32,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) credit: Arc<ChannelCredit>,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    /// Unacknowledged messages it may have; 0 = no limit.
+    pub(crate) prefetch: u32,
+    pub(crate) priority: i32,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    generation: u32,
+    new: NewConsumer,
+    unacked: u32,
+    in_ring: bool,
+    staged: Vec<Delivery>,
+    staged_bytes: usize,
+}
+
+impl Consumer {
+    fn has_prefetch(&self) -> bool {
+        self.new.no_ack || self.new.prefetch == 0 || self.unacked < self.new.prefetch
+    }
+
+    fn flush(&mut self, effects: &mut Effects) {
+        if !self.staged.is_empty() {
+            let bytes = std::mem::take(&mut self.staged_bytes);
+            effects.wakes.add(self.new.mailbox.push_deliveries(&mut self.staged, bytes));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Ring {
+    priority: i32,
+    slots: VecDeque<u32>,
+}
+
+/// All consumers of one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Consumers {
+    slots: Vec<Option<Consumer>>,
+    free: Vec<u32>,
+    /// Highest priority first.
+    rings: SmallVec<[Ring; 1]>,
+    count: usize,
+    exclusive: bool,
+    generation: u32,
+    /// Consumers with something staged.
+    touched: SmallVec<[u32; 4]>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    slot: u32,
+    counted: bool,
+    /// The consumer must acknowledge.
+    pub(crate) ack: bool,
+}
+
+impl Consumers {
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Is there one that has the queue for itself?
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    pub(crate) fn add(&mut self, new: NewConsumer) -> ConsumerId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let priority = new.priority;
+        self.exclusive |= new.exclusive;
+        let consumer =
+            Consumer { generation, new, unacked: 0, in_ring: true, staged: Vec::new(), staged_bytes: 0 };
+        let slot = if let Some(slot) = self.free.pop() {
+            slot
+        } else {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        };
+        self.slots[slot as usize] = Some(consumer);
+        self.count += 1;
+        self.ring(priority).push_back(slot);
+        ConsumerId { slot, generation }
+    }
+
+    /// Remove a consumer; `false` if it was gone already.
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> bool {
+        if self.consumer(id).is_none() {
+            return false;
+        }
+        let Some(consumer) = self.slots[id.slot as usize].take() else { return false };
+        self.count -= 1;
+        self.free.push(id.slot);
+        if consumer.new.exclusive {
+            self.exclusive = false;
+        }
+        if consumer.in_ring {
+            self.ring(consumer.new.priority).retain(|slot| *slot != id.slot);
+        }
+        self.rings.retain(|ring| !ring.slots.is_empty());
+        true
+    }
+
+    /// Remove all of them: their mailboxes and keys.
+    pub(crate) fn drain(&mut self) -> Vec<(Arc<Mailbox>, u32)> {
+        self.count = 0;
+        self.exclusive = false;
+        self.rings.clear();
+        self.free.clear();
+        self.slots.drain(..).flatten().map(|consumer| (consumer.new.mailbox, consumer.new.key)).collect()
+    }
+
+    /// Whose turn it is, passing over those that are full. The turn is taken: the caller must
+    /// give a message with [`Consumers::give`].
+    #[inline]
+    pub(crate) fn next(&mut self, queue: &Arc<Queue>) -> Option<Turn> {
+        let mut ring = 0;
+        while ring < self.rings.len() {
+            let Some(&slot) = self.rings[ring].slots.front() else {
+                ring += 1;
+                continue;
+            };
+            let Some(consumer) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+                self.rings[ring].slots.pop_front();
+                continue;
+            };
+            if consumer.new.mailbox.has_room(consumer.staged_bytes) {
+                let counted = if consumer.new.no_ack { Some(false) } else { consumer.new.credit.take() };
+                if let Some(counted) = counted {
+                    return Some(Turn { slot, counted, ack: !consumer.new.no_ack });
+                }
+            }
+            let id = ConsumerId { slot, generation: consumer.generation };
+            if consumer.new.mailbox.stall(queue, id, &consumer.new.credit, consumer.staged_bytes) {
+                consumer.in_ring = false;
+                self.rings[ring].slots.pop_front();
+            }
+        }
+        None
+    }
+
+    /// Give `entry` to the consumer whose turn it is.
+    #[inline]
+    pub(crate) fn give(&mut self, turn: Turn, entry: Entry, effects: &mut Effects) {
+        let Some(consumer) = self.slots.get_mut(turn.slot as usize).and_then(Option::as_mut) else { return };
+        if turn.ack {
+            consumer.unacked += 1;
+        }
+        if consumer.staged.is_empty() {
+            self.touched.push(turn.slot);
+        }
+        consumer.staged_bytes += entry.cost();
+        consumer.staged.push(Delivery { entry, consumer: consumer.new.key, counted: turn.counted });
+        if consumer.staged_bytes >= STAGED_BYTES_MAX {
+            consumer.flush(effects);
+        }
+        let stays = consumer.has_prefetch();
+        consumer.in_ring = stays;
+        let priority = consumer.new.priority;
+        if let Some(ring) = self.rings.iter_mut().find(|ring| ring.priority == priority) {
+            if stays && ring.slots.len() == 1 {
+                return;
+            }
+            ring.slots.pop_front();
+            if stays {
+                ring.slots.push_back(turn.slot);
+            }
+        }
+    }
+
+    /// Push what was handed out to the mailboxes.
+    pub(crate) fn flush(&mut self, effects: &mut Effects) {
+        while let Some(slot) = self.touched.pop() {
+            if let Some(consumer) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+                consumer.flush(effects);
+            }
+        }
+    }
+
+    /// `count` messages of this consumer were settled; gives whether it has credit again.
+    pub(crate) fn settled(&mut self, id: ConsumerId, count: u32) -> bool {
+        let Some(consumer) = self.consumer(id) else { return false };
+        consumer.unacked = consumer.unacked.saturating_sub(count);
+        self.resume(id)
+    }
+
+    /// Take a consumer back into its ring if it has credit; `true` if it came back.
+    pub(crate) fn resume(&mut self, id: ConsumerId) -> bool {
+        let Some(consumer) = self.consumer(id) else { return false };
+        if consumer.in_ring || !consumer.has_prefetch() {
+            return false;
+        }
+        consumer.in_ring = true;
+        let priority = consumer.new.priority;
+        self.ring(priority).push_back(id.slot);
+        true
+    }
+
+    fn consumer(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|consumer| consumer.generation == id.generation)
+    }
+
+    fn ring(&mut self, priority: i32) -> &mut VecDeque<u32> {
+        let at = match self.rings.binary_search_by(|ring| priority.cmp(&ring.priority)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.rings.insert(at, Ring { priority, slots: VecDeque::new() });
+                at
+            }
+        };
+        &mut self.rings[at].slots
+    }
+}

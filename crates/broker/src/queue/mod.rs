@@ -1,0 +1,406 @@
+//! One queue: its ready messages, its consumers, and who gets the next message.
+//!
+//! [`Queue`] is the shared handle; [`state::QueueState`] is the plain structure behind its one
+//! short lock. Every operation follows the same form: lock, change, let consumers have what
+//! they have credit for, hand the store its operations, unlock, then wake tasks and start
+//! reads of the backlog. Nothing waits under the lock.
+
+mod consumers;
+mod ready;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use leveret_store::{Operation, QueueId, Store, StoreError, Ticket};
+use leveret_wire::{FieldTable, Message};
+use parking_lot::{Mutex, MutexGuard};
+
+pub(crate) use self::consumers::{ConsumerId, NewConsumer};
+use self::ready::{PageIn, Ready};
+use self::state::{GetRequest, QueueState};
+use crate::connections::ConnectionId;
+use crate::effects::Effects;
+use crate::entry::{Entry, Stored};
+use crate::mailbox::{Got, Mailbox};
+
+/// Octets of ready messages in memory over all queues of the node.
+#[derive(Debug)]
+pub(crate) struct MessageMemory {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl MessageMemory {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit }
+    }
+
+    fn is_over(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn adjust(&self, before: usize, after: usize) {
+        if after > before {
+            self.used.fetch_add(after - before, Ordering::Relaxed);
+        } else if before > after {
+            self.used.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a queue is declared as. It never changes while the queue lives.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueProperties {
+    pub(crate) name: Arc<str>,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    /// The connection that alone may use it, and with which it goes.
+    pub(crate) owner: Option<ConnectionId>,
+    pub(crate) arguments: FieldTable,
+}
+
+impl QueueProperties {
+    /// Does the definition, and with it the messages, outlive the process? An exclusive queue
+    /// never does, whatever its durable flag says (protocol.md 6.5).
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.durable && self.owner.is_none()
+    }
+}
+
+/// A message on its way into a queue.
+#[derive(Debug)]
+pub(crate) struct Publishing {
+    pub(crate) message: Message,
+    pub(crate) channel: u16,
+    /// Its number on a channel in confirm mode; 0 when nobody waits for a confirm.
+    pub(crate) confirm: u64,
+}
+
+/// Messages of one consumer (or of basic.get) that were settled together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SettledRun {
+    pub(crate) consumer: Option<ConsumerId>,
+    pub(crate) messages: u32,
+    pub(crate) bytes: u64,
+}
+
+/// Answer to a basic.get.
+#[derive(Debug)]
+pub(crate) enum GetOutcome {
+    Got(Got),
+    Empty,
+    /// The message must be read from the store; it comes through the mailbox.
+    Waiting,
+    /// The queue was deleted.
+    Gone,
+}
+
+/// Why a queue.delete is refused (protocol.md 6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeleteRefused {
+    InUse,
+    NotEmpty,
+    /// Somebody else deleted it.
+    Gone,
+}
+
+/// What is counted of one queue at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueCounts {
+    pub(crate) ready: u64,
+    pub(crate) unacked: u64,
+    /// Body octets, ready and unacknowledged.
+    pub(crate) bytes: u64,
+    pub(crate) consumers: usize,
+}
+
+/// A queue, shared by everybody who publishes to it or consumes from it.
+pub struct Queue {
+    id: QueueId,
+    properties: QueueProperties,
+    memory: Arc<MessageMemory>,
+    store: Arc<dyn Store>,
+    state: Mutex<QueueState>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("id", &self.id).field("properties", &self.properties).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// A new and empty queue.
+    pub(crate) fn new(
+        id: QueueId,
+        properties: QueueProperties,
+        memory: Arc<MessageMemory>,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self { id, properties, memory, store, state: Mutex::default() }
+    }
+
+    /// A queue found again after a restart: `next_seq` and its backlog come from the store.
+    pub(crate) fn recovered(self, next_seq: u64, messages: u64, bytes: u64) -> Self {
+        let state = QueueState { ready: Ready::recovered(messages, bytes), next_seq, ..QueueState::default() };
+        Self { state: Mutex::new(state), ..self }
+    }
+
+    pub(crate) fn id(&self) -> QueueId {
+        self.id
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.properties.name
+    }
+
+    pub(crate) fn properties(&self) -> &QueueProperties {
+        &self.properties
+    }
+
+    /// Append a run of messages. `confirmed_by` learns, for each message that asks for a
+    /// confirm and must reach the disk first, its channel, confirm number and ticket.
+    ///
+    /// Gives the ticket of the last operation for the store. `run` is left empty.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        run: &mut Vec<Publishing>,
+        effects: &mut Effects,
+        confirmed_by: &mut impl FnMut(u16, u64, Ticket),
+    ) -> Result<Ticket, StoreError> {
+        let lasting = self.properties.is_lasting();
+        let mut state = self.state.lock();
+        if state.deleted {
+            run.clear();
+            return Ok(Ticket::NONE);
+        }
+        let first_seq = state.next_seq;
+        let page_from = state.ready.page_from(run.len(), self.memory.is_over());
+        for (at, publishing) in run.iter().enumerate() {
+            let durable = lasting && publishing.message.is_persistent();
+            if durable || at >= page_from {
+                effects.operations.push(Operation::Put {
+                    queue: self.id,
+                    seq: first_seq + at as u64,
+                    message: publishing.message.clone(),
+                    durable,
+                });
+            }
+        }
+        let puts = effects.operations.len() as u64;
+        let mut ticket = if puts > 0 { self.store.append(&mut effects.operations)? } else { Ticket::NONE };
+        let last = if puts > 0 { Ticket(ticket.0 + puts - 1) } else { Ticket::NONE };
+        state.next_seq = first_seq + run.len() as u64;
+        let before = state.ready.memory();
+        for (at, publishing) in run.drain(..).enumerate() {
+            let seq = first_seq + at as u64;
+            let durable = lasting && publishing.message.is_persistent();
+            let mut stored = Stored::NO;
+            if durable || at >= page_from {
+                stored = Stored::by(ticket);
+                if durable && publishing.confirm != 0 {
+                    confirmed_by(publishing.channel, publishing.confirm, ticket);
+                }
+                ticket.0 += 1;
+            }
+            if at >= page_from {
+                state.ready.push_paged(seq, publishing.message.body().len());
+            } else {
+                state.ready.push(Entry { seq, message: publishing.message, stored, delivery_count: 0 });
+            }
+        }
+        self.deliver_and_unlock(state, before, effects)?;
+        Ok(last)
+    }
+
+    /// Start a consumer. `Err(())`: the queue is gone.
+    pub(crate) fn add_consumer(
+        self: &Arc<Self>,
+        consumer: NewConsumer,
+        effects: &mut Effects,
+    ) -> Result<ConsumerId, ConsumeRefused> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return Err(ConsumeRefused::Gone);
+        }
+        if state.consumers.is_exclusive() || (consumer.exclusive && state.consumers.len() > 0) {
+            return Err(ConsumeRefused::InExclusiveUse);
+        }
+        let id = state.consumers.add(consumer);
+        let before = state.ready.memory();
+        self.deliver_and_unlock(state, before, effects).map_err(ConsumeRefused::Store)?;
+        Ok(id)
+    }
+
+    /// End a consumer. `true`: it was the last one of an auto-delete queue, which is to be
+    /// deleted now.
+    pub(crate) fn remove_consumer(&self, id: ConsumerId) -> bool {
+        let mut state = self.state.lock();
+        state.consumers.remove(id) && self.properties.auto_delete && state.consumers.len() == 0 && !state.deleted
+    }
+
+    /// A consumer that was passed over has room again.
+    pub(crate) fn resume(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if !state.consumers.resume(id) {
+            return Ok(());
+        }
+        let before = state.ready.memory();
+        self.deliver_and_unlock(state, before, effects)
+    }
+
+    /// Messages were acknowledged, or rejected without requeue. The store hears of it from the
+    /// caller, who has the sequences of all queues of one socket read.
+    pub(crate) fn settle(self: &Arc<Self>, runs: &[SettledRun], effects: &mut Effects) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if !state.settled(runs) {
+            return Ok(());
+        }
+        let before = state.ready.memory();
+        self.deliver_and_unlock(state, before, effects)
+    }
+
+    /// Messages come back to where they were. `entries` is sorted by sequence; their
+    /// delivery counts are already what they should be.
+    pub(crate) fn requeue(
+        self: &Arc<Self>,
+        entries: Vec<Entry>,
+        runs: &[SettledRun],
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return Ok(());
+        }
+        state.settled(runs);
+        let before = state.ready.memory();
+        state.ready.requeue(entries);
+        self.deliver_and_unlock(state, before, effects)
+    }
+
+    /// Take the oldest ready message (basic.get).
+    pub(crate) fn get(
+        self: &Arc<Self>,
+        no_ack: bool,
+        waiter: &Arc<Mailbox>,
+        channel: u16,
+        request: u64,
+        effects: &mut Effects,
+    ) -> Result<GetOutcome, StoreError> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return Ok(GetOutcome::Gone);
+        }
+        let before = state.ready.memory();
+        let outcome = if state.ready.has_next() {
+            match state.take_for_get(self, no_ack, effects) {
+                Some(got) => GetOutcome::Got(got),
+                None => GetOutcome::Empty,
+            }
+        } else if state.ready.len() > 0 {
+            state.gets.push_back(GetRequest { mailbox: Arc::clone(waiter), channel, request, no_ack });
+            GetOutcome::Waiting
+        } else {
+            GetOutcome::Empty
+        };
+        self.deliver_and_unlock(state, before, effects)?;
+        Ok(outcome)
+    }
+
+    /// Remove all ready messages; gives how many.
+    pub(crate) fn purge(self: &Arc<Self>, effects: &mut Effects) -> Result<u64, StoreError> {
+        let mut state = self.state.lock();
+        let before = state.ready.memory();
+        let count = state.purge(self.id, effects);
+        self.deliver_and_unlock(state, before, effects)?;
+        Ok(count)
+    }
+
+    /// Mark the queue deleted, if it may be: gives the ready messages that went with it. Its
+    /// consumers are told. The caller removes it from the vhost and from the store.
+    pub(crate) fn delete(
+        &self,
+        if_unused: bool,
+        if_empty: bool,
+        effects: &mut Effects,
+    ) -> Result<u64, DeleteRefused> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return Err(DeleteRefused::Gone);
+        }
+        if if_unused && state.consumers.len() > 0 {
+            return Err(DeleteRefused::InUse);
+        }
+        if if_empty && state.ready.len() > 0 {
+            return Err(DeleteRefused::NotEmpty);
+        }
+        let before = state.ready.memory();
+        let count = state.delete(effects);
+        self.memory.adjust(before, 0);
+        Ok(count)
+    }
+
+    /// Ready messages and consumers, as declare-ok tells them.
+    pub(crate) fn counts(&self) -> QueueCounts {
+        self.state.lock().counts()
+    }
+
+    fn deliver_and_unlock(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, QueueState>,
+        memory_before: usize,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
+        state.deliver(self, effects);
+        let page_in = state.ready.start_page_in();
+        let memory_after = state.ready.memory();
+        // Under the lock, so that the store sees a delivery before its settle.
+        let appended =
+            if effects.operations.is_empty() { Ok(()) } else { self.store.append(&mut effects.operations).map(drop) };
+        drop(state);
+        self.memory.adjust(memory_before, memory_after);
+        if let Some(read) = page_in {
+            self.page_in(read);
+        }
+        appended
+    }
+
+    fn page_in(self: &Arc<Self>, read: PageIn) {
+        let queue = Arc::clone(self);
+        let done = move |fetched: Result<Vec<leveret_store::Fetched>, StoreError>| {
+            let mut effects = Effects::default();
+            let mut state = queue.state.lock();
+            let before = state.ready.memory();
+            match fetched {
+                Ok(fetched) => state.ready.page_in(read, fetched),
+                Err(error) => {
+                    tracing::error!(queue = %queue.properties.name, %error, "cannot read the backlog");
+                    state.ready.page_in_failed(read);
+                    return;
+                }
+            }
+            if let Err(error) = queue.deliver_and_unlock(state, before, &mut effects) {
+                tracing::error!(queue = %queue.properties.name, %error, "cannot record deliveries");
+            }
+            effects.wakes.fire();
+        };
+        self.store.fetch(self.id, read.from, read.limit, Box::new(done));
+    }
+}
+
+/// Why a consumer can't start on a queue.
+#[derive(Debug)]
+pub(crate) enum ConsumeRefused {
+    Gone,
+    /// Protocol.md 9.2.
+    InExclusiveUse,
+    Store(StoreError),
+}

@@ -1,0 +1,154 @@
+//! One channel of a session: what is outstanding on it, and what waits to be said.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use leveret_protocol::ChannelError;
+use leveret_store::Ticket;
+use leveret_wire::{AMQPClass, Message};
+use rustc_hash::FxHashMap;
+
+use super::confirm::Confirms;
+use super::transaction::Transaction;
+use crate::entry::Entry;
+use crate::mailbox::{ChannelCredit, Delivery, Got};
+use crate::queue::ConsumerId;
+
+/// A message that the client has and must settle.
+#[derive(Debug)]
+pub(super) struct Unacked {
+    pub(super) tag: u64,
+    /// Slot of its queue in the session.
+    pub(super) queue: u32,
+    /// The consumer it went to; `None` for basic.get.
+    pub(super) consumer: Option<ConsumerId>,
+    /// Counted against the channel's shared prefetch.
+    pub(super) counted: bool,
+    pub(super) entry: Entry,
+}
+
+/// Something to be sent that must wait for something else: the channel's output is kept in
+/// order behind it.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A reply that is true once the ticket is durable.
+    Reply(Ticket, AMQPClass),
+    Delivery(Delivery),
+    /// Answer to basic.get; `None` until the store has read the message.
+    Get { request: u64, queue: u32, no_ack: bool, answer: Option<Option<Got>> },
+    Return(Message),
+    /// The channel ends, by the client's channel.close or by a soft error.
+    End(Option<ChannelError>),
+}
+
+/// What channel mode decides about publishes and acknowledgements.
+#[derive(Debug, Default)]
+pub(super) enum Mode {
+    #[default]
+    Plain,
+    /// After confirm.select.
+    Confirm(Confirms),
+    /// After tx.select.
+    Transaction(Transaction),
+}
+
+/// The state of one open channel.
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    pub(super) mode: Mode,
+    /// Delivered or got, and not settled; in order of their tags. A settled one in the middle
+    /// leaves a hole until everything before it is settled.
+    unacked: VecDeque<(u64, Option<Unacked>)>,
+    /// The last delivery tag given.
+    last_tag: u64,
+    /// Keys of this channel's consumers, by tag.
+    pub(super) consumers: FxHashMap<Arc<str>, u32>,
+    /// The last queue declared here: what an empty queue name means.
+    pub(super) last_queue: Option<Arc<str>>,
+    /// Prefetch of consumers started from now on (basic.qos, global = false).
+    pub(super) prefetch: u32,
+    /// Prefetch shared by the channel (global = true).
+    pub(super) credit: Arc<ChannelCredit>,
+    /// Output that waits, and all that came after it.
+    pub(super) held: VecDeque<Held>,
+    /// It has published at least once.
+    pub(super) is_publisher: bool,
+    /// Cleaned up; only held output is left to send.
+    pub(super) ending: bool,
+    /// The client sent channel.close and waits for close-ok.
+    pub(super) client_closed: bool,
+}
+
+impl Channel {
+    /// The next delivery tag.
+    #[inline]
+    pub(super) fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
+    }
+
+    #[inline]
+    pub(super) fn push_unacked(&mut self, unacked: Unacked) {
+        self.unacked.push_back((unacked.tag, Some(unacked)));
+    }
+
+    /// Take out what a client settles: one tag, or with `multiple` everything up to it (0:
+    /// everything). `None`: the tag is not outstanding.
+    pub(super) fn take(&mut self, tag: u64, multiple: bool, mut taken: impl FnMut(Unacked)) -> Option<()> {
+        if multiple {
+            if tag != 0 {
+                self.position(tag)?;
+            }
+            while let Some((front, _)) = self.unacked.front() {
+                if tag != 0 && *front > tag {
+                    break;
+                }
+                if let Some((_, Some(unacked))) = self.unacked.pop_front() {
+                    taken(unacked);
+                }
+            }
+        } else {
+            let at = self.position(tag)?;
+            let unacked = self.unacked.get_mut(at)?.1.take()?;
+            taken(unacked);
+        }
+        while let Some((_, None)) = self.unacked.front() {
+            self.unacked.pop_front();
+        }
+        Some(())
+    }
+
+    /// Put messages back that a rolled back transaction had taken.
+    pub(super) fn put_back(&mut self, restored: impl IntoIterator<Item = Unacked>) {
+        for unacked in restored {
+                match self.unacked.binary_search_by_key(&unacked.tag, |(tag, _)| *tag) {
+                Ok(at) => self.unacked[at].1 = Some(unacked),
+                Err(at) => self.unacked.insert(at, (unacked.tag, Some(unacked))),
+            }
+        }
+    }
+
+    /// Everything outstanding, oldest first.
+    pub(super) fn take_all(&mut self) -> Vec<Unacked> {
+        self.unacked.drain(..).filter_map(|(_, unacked)| unacked).collect()
+    }
+
+    /// Everything outstanding, to be looked at or marked.
+    pub(super) fn unacked_mut(&mut self) -> impl Iterator<Item = &mut Unacked> {
+        self.unacked.iter_mut().filter_map(|(_, unacked)| unacked.as_mut())
+    }
+
+    fn position(&self, tag: u64) -> Option<usize> {
+        let (front, unacked) = self.unacked.front()?;
+        // Usually the oldest is settled, or tags follow each other without gaps.
+        if *front == tag {
+            return unacked.is_some().then_some(0);
+        }
+        let guess = usize::try_from(tag.checked_sub(*front)?).ok()?;
+        let at = match self.unacked.get(guess) {
+            Some((at_guess, _)) if *at_guess == tag => guess,
+            _ => self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+        };
+        self.unacked.get(at)?.1.is_some().then_some(at)
+    }
+}

@@ -1,0 +1,233 @@
+//! basic.consume, basic.cancel, basic.qos and basic.get (protocol.md 9 and 10.4).
+
+use std::sync::Arc;
+
+use leveret_store::Ticket;
+use leveret_wire::method::basic;
+use leveret_wire::{AMQPClass, FieldTable, type_name};
+
+use super::channel::Held;
+use super::{Failure, Output, Session};
+use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
+use crate::vhost::{generated_name, integer};
+
+/// A consumer of this session.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) channel: u16,
+    pub(super) tag: Arc<str>,
+    /// Slot of its queue.
+    pub(super) queue: u32,
+    pub(super) id: Option<ConsumerId>,
+    pub(super) no_ack: bool,
+}
+
+/// Consumers by the keys that queues give back with every delivery.
+#[derive(Debug, Default)]
+pub(super) struct Consumers {
+    consumers: Vec<Option<Consumer>>,
+    free: Vec<u32>,
+}
+
+impl Consumers {
+    fn insert(&mut self, consumer: Consumer) -> u32 {
+        if let Some(key) = self.free.pop() {
+            self.consumers[key as usize] = Some(consumer);
+            return key;
+        }
+        self.consumers.push(Some(consumer));
+        (self.consumers.len() - 1) as u32
+    }
+
+    #[inline]
+    pub(super) fn find(&self, key: u32) -> Option<&Consumer> {
+        self.consumers.get(key as usize)?.as_ref()
+    }
+
+    pub(super) fn remove(&mut self, key: u32) -> Option<Consumer> {
+        let consumer = self.consumers.get_mut(key as usize)?.take()?;
+        self.free.push(key);
+        Some(consumer)
+    }
+}
+
+impl Session {
+    pub(super) fn qos(&mut self, number: u16, qos: &basic::Qos, output: &mut impl Output) -> Result<(), Failure> {
+        // amq-protocol does not tell prefetch_size; the protocol machine has refused any but 0.
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let count = u32::from(qos.prefetch_count);
+        if qos.global {
+            // Only what is counted is given back, so count what is outstanding from now on.
+            let mut uncounted = 0;
+            for unacked in channel.unacked_mut().filter(|unacked| !unacked.counted) {
+                unacked.counted = true;
+                uncounted += 1;
+            }
+            channel.credit.add(uncounted);
+            channel.credit.set_limit(count);
+        } else {
+            channel.prefetch = count;
+        }
+        let ok = AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}));
+        self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        self.resume_stalled()
+    }
+
+    pub(super) fn consume(
+        &mut self,
+        number: u16,
+        consume: &basic::Consume,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
+        let name = self.queue_name(number, consume.queue.as_str())?;
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let tag = consume.consumer_tag.as_str();
+        if channel.consumers.contains_key(tag) {
+            return Err(Failure::not_allowed(format!("attempt to reuse consumer tag '{tag}'")));
+        }
+        let limit = self.shared.limits.consumers_per_channel;
+        if channel.consumers.len() >= limit {
+            return Err(Failure::not_allowed(format!("reached maximum ({limit}) of consumers per channel")));
+        }
+        let tag: Arc<str> = if tag.is_empty() { generated_name("amq.ctag-")?.into() } else { tag.into() };
+        let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        let priority = self.consumer_priority(&queue, &consume.arguments)?;
+        let slot = self.queues.hold(&queue);
+        let key = self.consumers.insert(Consumer {
+            channel: number,
+            tag: Arc::clone(&tag),
+            queue: slot,
+            id: None,
+            no_ack: consume.no_ack,
+        });
+        let new = NewConsumer {
+            key,
+            mailbox: Arc::clone(&self.mailbox),
+            credit: Arc::clone(&channel.credit),
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            prefetch: channel.prefetch,
+            priority,
+        };
+        match queue.add_consumer(new, &mut self.effects) {
+            Ok(id) => {
+                if let Some(consumer) = self.consumers.consumers.get_mut(key as usize).and_then(Option::as_mut) {
+                    consumer.id = Some(id);
+                }
+            }
+            Err(refused) => {
+                self.consumers.remove(key);
+                self.queues.release(slot);
+                return Err(match refused {
+                    ConsumeRefused::Gone => self.vhost.no_queue(&name),
+                    ConsumeRefused::InExclusiveUse => {
+                        Failure::access_refused(format!("{} in exclusive use", self.vhost.queue_text(&name)))
+                    }
+                    ConsumeRefused::Store(error) => error.into(),
+                });
+            }
+        }
+        self.counters.consumers_opened.add(1);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.consumers.insert(Arc::clone(&tag), key);
+        }
+        if !consume.nowait {
+            let ok = basic::ConsumeOk { consumer_tag: short(&tag) };
+            let ok = AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok));
+            self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        }
+        Ok(())
+    }
+
+    fn consumer_priority(&self, queue: &Queue, arguments: &FieldTable) -> Result<i32, Failure> {
+        let Some(value) = arguments.inner().get("x-priority") else { return Ok(0) };
+        match integer(value) {
+            // Beyond the range of priorities anybody uses, order is all that matters.
+            Some(priority) => Ok(i32::try_from(priority).unwrap_or(if priority < 0 { i32::MIN } else { i32::MAX })),
+            None => Err(Failure::precondition_failed(format!(
+                "invalid arg 'x-priority' for {}: \"expected integer, got {}\"",
+                self.vhost.queue_text(queue.name()),
+                type_name(value)
+            ))),
+        }
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        number: u16,
+        cancel: &basic::Cancel,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
+        let tag = cancel.consumer_tag.as_str();
+        let key = self.channels.get(&number).and_then(|channel| channel.consumers.get(tag).copied());
+        if let Some(key) = key {
+            let last_of = self.detach_consumer(key);
+            // What the queue has already given it is still delivered before cancel-ok.
+            self.process_mailbox(output, None)?;
+            self.forget_consumer(key);
+            if let Some(queue) = last_of {
+                self.delete_unused(&queue)?;
+            }
+        }
+        if !cancel.nowait {
+            let ok = basic::CancelOk { consumer_tag: short(tag) };
+            let ok = AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok));
+            self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        }
+        Ok(())
+    }
+
+    /// Take a consumer off its queue. Gives the queue if it is to be deleted with its last consumer.
+    pub(super) fn detach_consumer(&mut self, key: u32) -> Option<Arc<Queue>> {
+        let consumer = self.consumers.find(key)?;
+        let queue = self.queues.queue(consumer.queue)?;
+        let last = queue.remove_consumer(consumer.id?);
+        last.then(|| Arc::clone(queue))
+    }
+
+    /// Forget a consumer that is off its queue, and whose deliveries have been worked off.
+    pub(super) fn forget_consumer(&mut self, key: u32) -> Option<Consumer> {
+        let consumer = self.consumers.remove(key)?;
+        self.queues.release(consumer.queue);
+        if let Some(channel) = self.channels.get_mut(&consumer.channel) {
+            channel.consumers.remove(&consumer.tag);
+        }
+        self.counters.consumers_closed.add(1);
+        Some(consumer)
+    }
+
+    /// Take all consumers of a channel off their queues, and delete auto-delete queues that
+    /// have lost their last one. The keys stay known until the mailbox has been worked off.
+    pub(super) fn end_channel_consumers(&mut self, number: u16) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let keys: Vec<u32> = channel.consumers.values().copied().collect();
+        for key in keys {
+            if let Some(queue) = self.detach_consumer(key) {
+                self.delete_unused(&queue)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&mut self, number: u16, get: &basic::Get, output: &mut impl Output) -> Result<(), Failure> {
+        let name = self.queue_name(number, get.queue.as_str())?;
+        let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        self.next_get += 1;
+        let request = self.next_get;
+        let outcome = queue.get(get.no_ack, &self.mailbox, number, request, &mut self.effects)?;
+        let answer = match outcome {
+            GetOutcome::Gone => return Err(self.vhost.no_queue(&name)),
+            GetOutcome::Got(got) => Some(Some(got)),
+            GetOutcome::Empty => Some(None),
+            GetOutcome::Waiting => None,
+        };
+        let slot = self.queues.hold(&queue);
+        self.emit(number, Held::Get { request, queue: slot, no_ack: get.no_ack, answer }, output);
+        Ok(())
+    }
+}
+
+/// A name that came off the wire as a short string, as one again.
+pub(super) fn short(name: &str) -> leveret_wire::ShortString {
+    leveret_wire::ShortString::try_new(name.to_owned()).unwrap_or_default()
+}

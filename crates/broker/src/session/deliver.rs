@@ -1,0 +1,308 @@
+//! The way to the client: what came through the mailbox, and what was held back behind the store.
+
+use std::task::{Context, Poll};
+
+use leveret_protocol::ConnectionError;
+use leveret_wire::AMQPClass;
+use leveret_wire::method::basic;
+
+use super::channel::{Held, Unacked};
+use super::consume::short;
+use super::{Failure, Output, Session};
+use crate::mailbox::{CloseReason, Delivery, Got, Notice};
+use crate::queue::SettledRun;
+
+impl Session {
+    /// Work off what other tasks have for this connection: ready when there was something.
+    pub fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        output: &mut impl Output,
+    ) -> Poll<Result<(), ConnectionError>> {
+        let mut notices = std::mem::take(&mut self.notices);
+        let polled = self.mailbox.poll(context, &mut notices);
+        self.notices = notices;
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(store_news) => Poll::Ready(self.work_off(store_news, output)),
+        }
+    }
+
+    fn work_off(&mut self, store_news: bool, output: &mut impl Output) -> Result<(), ConnectionError> {
+        let done = self.handle_notices(output, None);
+        if store_news {
+            self.release_held(output);
+            self.advance_confirms(output);
+        }
+        self.fire();
+        done.map_err(super::connection_error)
+    }
+
+    /// `waiting` octets of output have not been written yet. When little is left, what was
+    /// encoded counts as gone, and consumers that were passed over are served again.
+    pub fn note_output(&mut self, waiting: usize) -> Result<(), ConnectionError> {
+        if self.encoded_bytes > 0 && waiting <= self.shared.limits.outbox_low_bytes {
+            self.mailbox.release(std::mem::take(&mut self.encoded_bytes));
+        }
+        let done = self.resume_stalled();
+        self.fire();
+        done.map_err(super::connection_error)
+    }
+
+    /// Serve consumers that were passed over for want of room or shared prefetch.
+    pub(super) fn resume_stalled(&mut self) -> Result<(), Failure> {
+        for (queue, consumer) in self.mailbox.take_stalled() {
+            queue.resume(consumer, &mut self.effects)?;
+        }
+        Ok(())
+    }
+
+    /// Work off the mailbox now. Deliveries for the channel `ending` go back to their queues.
+    pub(super) fn process_mailbox(&mut self, output: &mut impl Output, ending: Option<u16>) -> Result<(), Failure> {
+        let mut notices = std::mem::take(&mut self.notices);
+        let store_news = self.mailbox.take(&mut notices);
+        self.notices = notices;
+        let done = self.handle_notices(output, ending);
+        if store_news {
+            self.release_held(output);
+            self.advance_confirms(output);
+        }
+        done
+    }
+
+    fn handle_notices(&mut self, output: &mut impl Output, ending: Option<u16>) -> Result<(), Failure> {
+        let mut notices = std::mem::take(&mut self.notices);
+        let mut done = Ok(());
+        for notice in notices.drain(..) {
+            let result = match notice {
+                Notice::Delivery(delivery) => self.handle_delivery(delivery, output, ending),
+                Notice::Cancelled { consumer } => {
+                    self.consumer_cancelled(consumer, output);
+                    Ok(())
+                }
+                Notice::Got { channel, request, got } => {
+                    self.answer_get(channel, request, got, output);
+                    Ok(())
+                }
+                Notice::Close(reason) => Err(Failure::Connection(close_error(&reason))),
+            };
+            if result.is_err() && done.is_ok() {
+                done = result;
+            }
+        }
+        // Keep the capacity for the next run.
+        if self.notices.is_empty() {
+            self.notices = notices;
+        }
+        done
+    }
+
+    #[inline]
+    fn handle_delivery(
+        &mut self,
+        delivery: Delivery,
+        output: &mut impl Output,
+        ending: Option<u16>,
+    ) -> Result<(), Failure> {
+        self.encoded_bytes += delivery.entry.cost();
+        let Some(consumer) = self.consumers.find(delivery.consumer) else { return Ok(()) };
+        let number = consumer.channel;
+        let Some(channel) = self.channels.get_mut(&number) else { return self.give_back(Notice::Delivery(delivery)) };
+        if channel.ending || ending == Some(number) {
+            return self.give_back(Notice::Delivery(delivery));
+        }
+        if !channel.held.is_empty() {
+            channel.held.push_back(Held::Delivery(delivery));
+            return Ok(());
+        }
+        self.send_delivery(number, delivery, output);
+        Ok(())
+    }
+
+    #[inline]
+    fn send_delivery(&mut self, number: u16, delivery: Delivery, output: &mut impl Output) {
+        let Some(consumer) = self.consumers.find(delivery.consumer) else { return };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let tag = channel.next_tag();
+        let entry = delivery.entry;
+        let redelivered = entry.redelivered();
+        output.deliver(number, &consumer.tag, tag, redelivered, &entry.message);
+        if redelivered {
+            self.counters.redelivered.add(1);
+        }
+        if consumer.no_ack {
+            self.counters.delivered_auto_ack.add(1);
+            return;
+        }
+        self.counters.delivered_manual_ack.add(1);
+        self.queues.hold_again(consumer.queue);
+        channel.push_unacked(Unacked {
+            tag,
+            queue: consumer.queue,
+            consumer: consumer.id,
+            counted: delivery.counted,
+            entry,
+        });
+    }
+
+    /// A queue is gone, and with it a consumer (protocol.md 9.4).
+    fn consumer_cancelled(&mut self, key: u32, output: &mut impl Output) {
+        let Some(consumer) = self.forget_consumer(key) else { return };
+        if self.peer.consumer_cancel_notify {
+            let cancel = basic::Cancel { consumer_tag: short(&consumer.tag), nowait: true };
+            let cancel = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+            self.emit(consumer.channel, Held::Reply(leveret_store::Ticket::NONE, cancel), output);
+        }
+    }
+
+    fn answer_get(&mut self, number: u16, request: u64, got: Option<Got>, output: &mut impl Output) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        for held in &mut channel.held {
+            if let Held::Get { request: held_request, answer, .. } = held
+                && *held_request == request
+            {
+                *answer = Some(got);
+                break;
+            }
+        }
+        self.release_held(output);
+        self.advance_confirms(output);
+    }
+
+    /// Say something on a channel, in its order: at once, or behind what is held back.
+    pub(super) fn emit(&mut self, number: u16, item: Held, output: &mut impl Output) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let durable = self.shared.store.durable();
+        if channel.held.is_empty() && item.is_due(durable) {
+            self.say(number, item, output);
+            return;
+        }
+        if let Held::Reply(ticket, _) = &item {
+            let ticket = *ticket;
+            channel.held.push_back(item);
+            self.watch(ticket);
+        } else {
+            channel.held.push_back(item);
+        }
+        if !self.holding.contains(&number) {
+            self.holding.push(number);
+        }
+    }
+
+    /// Say what was held back and is due now.
+    pub(super) fn release_held(&mut self, output: &mut impl Output) {
+        let durable = self.shared.store.durable();
+        let holding = std::mem::take(&mut self.holding);
+        for number in holding {
+            loop {
+                let Some(channel) = self.channels.get_mut(&number) else { break };
+                let Some(next) = channel.held.front() else { break };
+                if !next.is_due(durable) {
+                    if let Held::Reply(ticket, _) = next {
+                        let ticket = *ticket;
+                        self.watch(ticket);
+                    }
+                    self.holding.push(number);
+                    break;
+                }
+                if let Some(item) = channel.held.pop_front() {
+                    self.say(number, item, output);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, number: u16, item: Held, output: &mut impl Output) {
+        match item {
+            Held::Reply(_, method) => output.reply(number, &method),
+            Held::Delivery(delivery) => {
+                let ending = self.channels.get(&number).is_some_and(|channel| channel.ending);
+                if !ending {
+                    self.send_delivery(number, delivery, output);
+                } else if let Err(failure) = self.give_back(Notice::Delivery(delivery)) {
+                    tracing::error!(%failure, "a message could not go back to its queue");
+                }
+            }
+            Held::Return(message) => output.return_unroutable(number, &message),
+            Held::Get { queue, no_ack, answer, .. } => self.say_get(number, queue, no_ack, answer.flatten(), output),
+            Held::End(error) => {
+                let Some(channel) = self.channels.remove(&number) else { return };
+                self.counters.channels_closed.add(1);
+                match error {
+                    Some(error) if !channel.client_closed => output.close_channel(number, &error),
+                    _ => output.accept_channel_close(number),
+                }
+            }
+        }
+    }
+
+    fn say_get(&mut self, number: u16, queue: u32, no_ack: bool, answer: Option<Got>, output: &mut impl Output) {
+        let Some(got) = answer else {
+            self.queues.release(queue);
+            self.counters.get_empty.add(1);
+            output.reply(number, &AMQPClass::Basic(basic::AMQPMethod::GetEmpty(basic::GetEmpty {})));
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let tag = channel.next_tag();
+        let redelivered = got.entry.redelivered();
+        let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
+        output.get_ok(number, tag, redelivered, remaining, &got.entry.message);
+        if redelivered {
+            self.counters.redelivered.add(1);
+        }
+        if no_ack {
+            self.counters.got_auto_ack.add(1);
+            self.queues.release(queue);
+            return;
+        }
+        self.counters.got_manual_ack.add(1);
+        let counted = channel.credit.limited();
+        if counted {
+            channel.credit.add(1);
+        }
+        channel.push_unacked(Unacked { tag, queue, consumer: None, counted, entry: got.entry });
+    }
+
+    /// A message that was never sent goes back to its queue, as if it had never left.
+    pub(super) fn give_back(&mut self, notice: Notice) -> Result<(), Failure> {
+        let Notice::Delivery(delivery) = notice else { return Ok(()) };
+        let Some(consumer) = self.consumers.find(delivery.consumer) else { return Ok(()) };
+        if delivery.counted
+            && let Some(channel) = self.channels.get(&consumer.channel)
+        {
+            channel.credit.give_back(1);
+        }
+        // A consumer that need not acknowledge had it settled when it was given.
+        if consumer.no_ack {
+            return Ok(());
+        }
+        let bytes = delivery.entry.message.body().len() as u64;
+        let run = SettledRun { consumer: consumer.id, messages: 1, bytes };
+        if let Some(queue) = self.queues.queue(consumer.queue).cloned() {
+            queue.requeue(vec![delivery.entry], &[run], &mut self.effects)?;
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    /// Does it wait for nothing any more?
+    fn is_due(&self, durable: leveret_store::Ticket) -> bool {
+        match self {
+            Self::Reply(ticket, _) => *ticket <= durable,
+            Self::Get { answer, .. } => answer.is_some(),
+            Self::Delivery(_) | Self::Return(_) | Self::End(_) => true,
+        }
+    }
+}
+
+fn close_error(reason: &CloseReason) -> ConnectionError {
+    match reason {
+        CloseReason::Shutdown => {
+            ConnectionError::connection_forced("broker forced connection closure with reason 'shutdown'")
+        }
+        CloseReason::Forced(text) => ConnectionError::connection_forced(text),
+        CloseReason::StoreFailed(text) => ConnectionError::internal_error(format!("the store failed: {text}")),
+    }
+}

@@ -1,0 +1,463 @@
+//! basic.publish, confirm.select and transactions (protocol.md 8 and 11).
+
+use leveret_protocol::{ConnectionError, Publish};
+use leveret_router::RouteRequest;
+use leveret_store::Ticket;
+use leveret_wire::method::{confirm, tx};
+use leveret_wire::{AMQPClass, FieldTable, Message, RawValue};
+use smallvec::SmallVec;
+
+use super::channel::{Held, Mode, Unacked};
+use super::confirm::Confirms;
+use super::routes::Targets;
+use super::transaction::{Settlement, Transaction};
+use super::{Failure, Output, Session};
+
+/// Class and method id of basic.publish.
+const BASIC_PUBLISH: (u16, u16) = (60, 40);
+
+/// Longest time to live in milliseconds that RabbitMQ accepts (protocol.md 8.3).
+const EXPIRATION_MAX: u64 = 315_360_000_000;
+
+/// CC and BCC keys of one message.
+type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
+
+/// Where a message goes.
+enum Target {
+    Cached(u32),
+    Once(Targets),
+}
+
+impl Session {
+    /// Carry out a basic.publish. Its message reaches the queues with the next
+    /// [`Session::flush`], which any other command of this connection causes.
+    pub fn publish(
+        &mut self,
+        number: u16,
+        publish: Publish,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        if channel.ending {
+            return Ok(());
+        }
+        self.counters.received.add(1);
+        if !channel.is_publisher {
+            channel.is_publisher = true;
+            self.counters.publishers_opened.add(1);
+        }
+        let done = if publish.immediate {
+            Err(Failure::not_implemented("immediate=true"))
+        } else if let Mode::Transaction(_) = channel.mode {
+            self.hold_publish(number, publish)
+        } else {
+            let confirm = match &mut channel.mode {
+                Mode::Confirm(confirms) => {
+                    if confirms.is_settled() {
+                        self.confirming.push(number);
+                    }
+                    self.counters.received_confirm.add(1);
+                    confirms.publish()
+                }
+                _ => 0,
+            };
+            self.route(number, publish, confirm, output)
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                self.flush(output)?;
+                let (class, method) = BASIC_PUBLISH;
+                self.settle_failure(number, Err(failure.at(class, method)), output)
+            }
+        }
+    }
+
+    /// Give everything collected since the last call to the queues, and confirm what needs no
+    /// disk. Called when a socket read is worked off.
+    pub fn flush(&mut self, output: &mut impl Output) -> Result<(), ConnectionError> {
+        self.flush_work().map_err(super::connection_error)?;
+        self.advance_confirms(output);
+        Ok(())
+    }
+
+    pub(super) fn flush_work(&mut self) -> Result<(), Failure> {
+        if self.queues.has_settled() {
+            self.flush_settled()?;
+        }
+        while let Some(run) = self.routes.dirty.pop() {
+            let Some(run) = self.routes.runs.get_mut(run as usize) else { continue };
+            let channels = &mut self.channels;
+            let ticket = run.queue.publish(&mut run.messages, &mut self.effects, &mut |number, confirm, ticket| {
+                if let Some(Mode::Confirm(confirms)) = channels.get_mut(&number).map(|channel| &mut channel.mode) {
+                    confirms.wait_for(confirm, ticket);
+                }
+            })?;
+            self.last_ticket = self.last_ticket.max(ticket);
+        }
+        if !self.wants_input() {
+            self.watch(self.last_ticket);
+        }
+        self.fire();
+        Ok(())
+    }
+
+    /// Confirm what is durable; hear from the store about the rest.
+    pub(super) fn advance_confirms(&mut self, output: &mut impl Output) {
+        if self.confirming.is_empty() {
+            return;
+        }
+        let durable = self.shared.store.durable();
+        let mut confirming = std::mem::take(&mut self.confirming);
+        let mut watch = Ticket::NONE;
+        confirming.retain(|number| {
+            let Some(channel) = self.channels.get_mut(number) else { return false };
+            let Mode::Confirm(confirms) = &mut channel.mode else { return false };
+            // Returns that are held back must come before the confirms of their messages.
+            if channel.held.is_empty()
+                && let Some(confirmed) = confirms.advance(durable)
+            {
+                self.counters.confirmed.add(confirmed.count);
+                output.confirm(*number, confirmed.tag, confirmed.count > 1);
+            }
+            watch = watch.max(confirms.waits_for().unwrap_or(Ticket::NONE));
+            !confirms.is_settled()
+        });
+        self.confirming = confirming;
+        self.watch(watch);
+    }
+
+    fn route(&mut self, number: u16, publish: Publish, confirm: u64, output: &mut impl Output) -> Result<(), Failure> {
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.flush_work()?;
+            self.routes.forget(generation);
+        }
+        let message = publish.message;
+        if message.has_headers() || message.has_user_id() || message.has_expiration() || message.has_unknown_delivery_mode() {
+            return self.route_checked(number, message, confirm, publish.mandatory, output);
+        }
+        let target = match self.routes.find(message.routing()) {
+            Some(route) => Target::Cached(route),
+            None => self.find_route(&message, &[])?,
+        };
+        self.deliver_to(number, &target, message, confirm, publish.mandatory, output);
+        Ok(())
+    }
+
+    /// Route a message with properties that the broker must look at.
+    fn route_checked(
+        &mut self,
+        number: u16,
+        message: Message,
+        confirm: u64,
+        mandatory: bool,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
+        let (target, plain) = self.checked_target(&message)?;
+        let message = if plain { message } else { without_bcc(message) };
+        self.deliver_to(number, &target, message, confirm, mandatory, output);
+        Ok(())
+    }
+
+    /// Where a checked message goes, and whether its exchange and routing key alone decide it.
+    fn checked_target(&mut self, message: &Message) -> Result<(Target, bool), Failure> {
+        let keys = extra_keys(message);
+        let plain = keys.as_ref().is_ok_and(|keys| keys.is_empty());
+        let target = match self.routes.find(message.routing()) {
+            Some(route) if plain => {
+                self.check_properties(message, None)?;
+                Target::Cached(route)
+            }
+            _ => self.find_checked(message, keys)?,
+        };
+        Ok((target, plain))
+    }
+
+    fn deliver_to(
+        &mut self,
+        number: u16,
+        target: &Target,
+        message: Message,
+        confirm: u64,
+        mandatory: bool,
+        output: &mut impl Output,
+    ) {
+        let returned = mandatory.then(|| message.clone());
+        let routed = match target {
+            Target::Cached(route) => self.routes.push(*route, message, number, confirm),
+            Target::Once(targets) => self.routes.push_to(targets, message, number, confirm),
+        };
+        if routed {
+            self.counters.routed.add(1);
+        } else if let Some(message) = returned {
+            self.counters.unroutable_returned.add(1);
+            self.emit(number, Held::Return(message), output);
+        } else {
+            self.counters.unroutable_dropped.add(1);
+        }
+    }
+
+    /// Check a message and find its queues, in the order of protocol.md 8.1.
+    fn find_checked(&mut self, message: &Message, keys: Result<ExtraKeys<'_>, String>) -> Result<Target, Failure> {
+        let (keys, malformed) = match keys {
+            Ok(keys) => (keys, None),
+            Err(text) => (ExtraKeys::new(), Some(text)),
+        };
+        let target = self.find_route(message, &keys)?;
+        self.check_properties(message, malformed)?;
+        Ok(target)
+    }
+
+    fn find_route(&mut self, message: &Message, extra_keys: &[&[u8]]) -> Result<Target, Failure> {
+        let headers = message.properties().headers();
+        let request = RouteRequest { routing_key: message.routing_key(), extra_keys, headers };
+        let routes = &mut self.routes;
+        routes.queues.clear();
+        let route =
+            self.vhost.route(message.exchange(), &request, &mut routes.scratch, &mut routes.ids, &mut routes.queues);
+        if !route.found || route.internal {
+            let exchange = String::from_utf8_lossy(message.exchange());
+            if !route.found {
+                return Err(self.vhost.no_exchange(&exchange));
+            }
+            let text = format!("cannot publish to internal {}", self.vhost.exchange_text(&exchange));
+            return Err(Failure::access_refused(text));
+        }
+        if route.cacheable && extra_keys.is_empty() {
+            Ok(Target::Cached(self.routes.remember(message.routing())))
+        } else {
+            Ok(Target::Once(self.routes.targets()))
+        }
+    }
+
+    fn check_properties(&self, message: &Message, malformed: Option<String>) -> Result<(), Failure> {
+        let properties = message.properties();
+        if let Some(user) = properties.user_id()
+            && user != self.user.name().as_bytes()
+            && !self.user.is_impersonator()
+        {
+            return Err(Failure::precondition_failed(format!(
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(user),
+                self.user.name()
+            )));
+        }
+        if let Some(expiration) = properties.expiration() {
+            check_expiration(expiration).map_err(|reason| {
+                let expiration = String::from_utf8_lossy(expiration);
+                Failure::precondition_failed(format!("invalid expiration '{expiration}': {reason}"))
+            })?;
+        }
+        if let Some(text) = malformed {
+            return Err(Failure::precondition_failed(text));
+        }
+        match properties.delivery_mode() {
+            None | Some(1 | 2) => Ok(()),
+            Some(mode) => {
+                Err(Failure::precondition_failed(format!("invalid message: {{delivery_mode_unknown,{mode}}}")))
+            }
+        }
+    }
+
+    pub(super) fn confirm_select(
+        &mut self,
+        number: u16,
+        select: &confirm::Select,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        match channel.mode {
+            Mode::Transaction(_) => {
+                return Err(Failure::precondition_failed("cannot switch from tx to confirm mode".to_owned()));
+            }
+            Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+            Mode::Confirm(_) => {}
+        }
+        if !select.nowait {
+            let ok = AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}));
+            self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tx_select(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        match channel.mode {
+            Mode::Confirm(_) => {
+                return Err(Failure::precondition_failed("cannot switch from confirm to tx mode".to_owned()));
+            }
+            Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
+            Mode::Transaction(_) => {}
+        }
+        let ok = AMQPClass::Tx(tx::AMQPMethod::SelectOk(tx::SelectOk {}));
+        self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        Ok(())
+    }
+
+    /// Keep a publish for the commit. What can be refused is refused now (protocol.md 11).
+    fn hold_publish(&mut self, number: u16, publish: Publish) -> Result<(), Failure> {
+        self.flush_work()?;
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.routes.forget(generation);
+        }
+        self.find_checked(&publish.message, extra_keys(&publish.message))?;
+        let limit = self.shared.limits.transaction_bytes;
+        let Some(Mode::Transaction(transaction)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode)
+        else {
+            return Ok(());
+        };
+        transaction.bytes += publish.message.memory();
+        if transaction.bytes > limit {
+            return Err(Failure::precondition_failed(format!("transaction is larger than configured max size {limit}")));
+        }
+        transaction.publishes.push(publish);
+        Ok(())
+    }
+
+    pub(super) fn tx_commit(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
+        let transaction = std::mem::take(self.transaction(number)?);
+        for publish in transaction.publishes {
+            self.route(number, publish, 0, output)?;
+        }
+        self.flush_work()?;
+        for (settlement, taken) in transaction.settled {
+            self.settle_all(number, settlement, taken)?;
+        }
+        self.flush_work()?;
+        let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
+        self.emit(number, Held::Reply(self.last_ticket, ok), output);
+        Ok(())
+    }
+
+    pub(super) fn tx_rollback(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
+        let transaction = std::mem::take(self.transaction(number)?);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.put_back(transaction.settled.into_iter().flat_map(|(_, taken)| taken));
+        }
+        let ok = AMQPClass::Tx(tx::AMQPMethod::RollbackOk(tx::RollbackOk {}));
+        self.emit(number, Held::Reply(Ticket::NONE, ok), output);
+        Ok(())
+    }
+
+    fn transaction(&mut self, number: u16) -> Result<&mut Transaction, Failure> {
+        match self.channels.get_mut(&number).map(|channel| &mut channel.mode) {
+            Some(Mode::Transaction(transaction)) => Ok(transaction),
+            _ => Err(Failure::precondition_failed("channel is not transactional".to_owned())),
+        }
+    }
+
+    /// Settle messages as a committed transaction asks.
+    fn settle_all(&mut self, number: u16, settlement: Settlement, taken: Vec<Unacked>) -> Result<(), Failure> {
+        match settlement {
+            Settlement::Requeue => self.requeue(number, taken),
+            Settlement::Ack | Settlement::Discard => {
+                if settlement == Settlement::Ack {
+                    self.counters.acknowledged.add(taken.len() as u64);
+                }
+                self.note_all_settled(number, &taken);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The keys that the CC and BCC headers of a message add; the text of the 406 for a malformed one.
+fn extra_keys(message: &Message) -> Result<ExtraKeys<'_>, String> {
+    let mut keys = ExtraKeys::new();
+    if let Some(headers) = message.properties().headers() {
+        add_keys("CC", &headers, &mut keys)?;
+        add_keys("BCC", &headers, &mut keys)?;
+    }
+    Ok(keys)
+}
+
+/// The keys of a CC or BCC header: long strings in an array, others are passed over
+/// (protocol.md 7.8).
+fn add_keys<'a>(
+    name: &str,
+    headers: &leveret_wire::RawTable<'a>,
+    keys: &mut ExtraKeys<'a>,
+) -> Result<(), String> {
+    match headers.get(name.as_bytes()) {
+        None => Ok(()),
+        Some(RawValue::Array(array)) => {
+            keys.extend(array.iter().filter_map(|value| match value {
+                RawValue::LongString(key) => Some(key),
+                _ => None,
+            }));
+            Ok(())
+        }
+        Some(other) => {
+            Err(format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}", other.type_name()))
+        }
+    }
+}
+
+/// The BCC header is for the broker alone.
+fn without_bcc(message: Message) -> Message {
+    let Some(headers) = message.properties().headers() else { return message };
+    if headers.get(b"BCC").is_none() {
+        return message;
+    }
+    let mut kept = FieldTable::default();
+    for (name, value) in headers.to_field_table().inner() {
+        if name.as_str() != "BCC" {
+            kept.insert(name.clone(), value.clone());
+        }
+    }
+    let mut content = Vec::new();
+    leveret_wire::encode_table(&kept, &mut content);
+    match leveret_wire::rewrite_headers(message.header(), Some(&content)) {
+        Ok(header) => message.with_header(&header),
+        Err(_) => message,
+    }
+}
+
+/// RabbitMQ's reasons for refusing an expiration (protocol.md 8.3).
+fn check_expiration(text: &[u8]) -> Result<u64, String> {
+    let unsigned = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
+    let digits = unsigned.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    if digits == 0 {
+        return Err("no_integer".to_owned());
+    }
+    let (number, left) = unsigned.split_at(digits);
+    if !left.is_empty() {
+        return Err(format!("{{leftover_string,\"{}\"}}", String::from_utf8_lossy(left)));
+    }
+    let number = String::from_utf8_lossy(number);
+    let value: u64 = number.parse().map_err(|_| format!("{{value_too_large,{number}}}"))?;
+    if text.starts_with(b"-") && value > 0 {
+        return Err(format!("{{value_negative,-{value}}}"));
+    }
+    if value > EXPIRATION_MAX {
+        return Err(format!("{{value_too_large,{value}}}"));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_expiration;
+
+    #[test]
+    fn expirations_are_refused_with_rabbitmqs_reasons() {
+        assert_eq!(check_expiration(b"1000"), Ok(1000));
+        assert_eq!(check_expiration(b"+5"), Ok(5));
+        assert_eq!(check_expiration(b"315360000000"), Ok(315_360_000_000));
+        let refused = [
+            ("", "no_integer"),
+            (" 5", "no_integer"),
+            ("abc", "no_integer"),
+            ("5 ", "{leftover_string,\" \"}"),
+            ("1.5", "{leftover_string,\".5\"}"),
+            ("-1", "{value_negative,-1}"),
+            ("315360000001", "{value_too_large,315360000001}"),
+            ("99999999999999999999", "{value_too_large,99999999999999999999}"),
+        ];
+        for (text, reason) in refused {
+            assert_eq!(check_expiration(text.as_bytes()), Err(reason.to_owned()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! queue.bind, queue.unbind, exchange.bind and exchange.unbind (protocol.md 7.1 to 7.3).
+
+use leveret_router::{BindError, Binding, Destination};
+use leveret_store::Ticket;
+
+use super::exchanges::refuse_default;
+use super::Vhost;
+use super::queues::QueueAccess;
+use crate::definitions;
+use crate::session::Failure;
+
+impl Vhost {
+    /// Add a binding; one that is there already is left alone.
+    pub(crate) fn bind(&self, binding: Binding, access: &QueueAccess) -> Result<Ticket, Failure> {
+        refuse_default(&binding.source)?;
+        if let Destination::Exchange(name) = &binding.destination {
+            refuse_default(name)?;
+        }
+        let mut topology = self.topology.write();
+        if topology.router.exchange(&binding.source).is_none() {
+            return Err(self.no_exchange(&binding.source));
+        }
+        if let Destination::Queue(name) = &binding.destination {
+            let queue = topology.router.queue(name.as_bytes()).and_then(|id| topology.queues.get(&id));
+            let queue = queue.ok_or_else(|| self.no_queue(name))?;
+            self.check_owner(queue, access)?;
+        }
+        let limit = self.shared.limits.bindings_per_vhost;
+        if topology.bindings >= limit && !topology.router.has_binding(&binding) {
+            let text = format!("binding limit in vhost '{}' ({limit}) is reached", self.name);
+            return Err(Failure::precondition_failed(text));
+        }
+        let added = topology.router.bind(binding.clone()).map_err(|error| self.bind_failure(&error, &binding))?;
+        if !added {
+            return Ok(Ticket::NONE);
+        }
+        topology.bindings += 1;
+        self.changed();
+        if !topology.is_durable(&binding) {
+            return Ok(Ticket::NONE);
+        }
+        Ok(self.store_changes(vec![definitions::put_binding(&self.name, &binding)])?)
+    }
+
+    /// Remove a binding; one that is not there is no error.
+    pub(crate) fn unbind(&self, binding: &Binding, access: &QueueAccess) -> Result<Ticket, Failure> {
+        refuse_default(&binding.source)?;
+        if let Destination::Exchange(name) = &binding.destination {
+            refuse_default(name)?;
+        }
+        let mut topology = self.topology.write();
+        if !topology.router.has_binding(binding) {
+            return Ok(Ticket::NONE);
+        }
+        if let Destination::Queue(name) = &binding.destination
+            && let Some(queue) = topology.router.queue(name.as_bytes()).and_then(|id| topology.queues.get(&id))
+        {
+            self.check_owner(queue, access)?;
+        }
+        let durable = topology.is_durable(binding);
+        let source_durable = topology.router.exchange(&binding.source).is_some_and(|exchange| exchange.durable);
+        let Some(removed) = topology.router.unbind(binding) else { return Ok(Ticket::NONE) };
+        let cascades = !removed.exchanges.is_empty();
+        let mut changes = topology.forget(&self.name, removed);
+        if !durable && !(source_durable && cascades) {
+            changes.clear();
+        }
+        self.changed();
+        Ok(self.store_changes(changes)?)
+    }
+
+    fn bind_failure(&self, error: &BindError, binding: &Binding) -> Failure {
+        match error {
+            BindError::NoSource => self.no_exchange(&binding.source),
+            BindError::NoDestination => match &binding.destination {
+                Destination::Queue(name) => self.no_queue(name),
+                Destination::Exchange(name) => self.no_exchange(name),
+            },
+            other => Failure::precondition_failed(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! exchange.declare and exchange.delete (protocol.md 5).
+
+use leveret_router::{Exchange, ExchangeKind};
+use leveret_store::Ticket;
+use leveret_wire::method::exchange::{Declare, Delete};
+use leveret_wire::{AMQPValue, type_name};
+
+use super::equivalence::{compare_arguments, compare_flag, inequivalent};
+use super::{ALTERNATE_EXCHANGE, Vhost, with_alternate};
+use crate::definitions;
+use crate::session::Failure;
+
+const RESERVED_PREFIX: &str = "amq.";
+
+impl Vhost {
+    /// Declare an exchange. The answer is due when the ticket is durable.
+    pub(crate) fn declare_exchange(&self, declare: &Declare) -> Result<Ticket, Failure> {
+        let name = declare.exchange.as_str();
+        if declare.passive {
+            return self.find_exchange(name).map(|()| Ticket::NONE);
+        }
+        let kind = ExchangeKind::parse(declare.kind.as_str())
+            .ok_or_else(|| Failure::command_invalid(unknown_type(declare.kind.as_str())))?;
+        refuse_default(name)?;
+        let what = self.exchange_text(name);
+        let mut topology = self.topology.write();
+        if let Some(current) = topology.router.exchange(name) {
+            equivalent(declare, kind, current, &what).map_err(Failure::precondition_failed)?;
+            return Ok(Ticket::NONE);
+        }
+        if name.starts_with(RESERVED_PREFIX) {
+            return Err(Failure::access_refused(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
+        }
+        if let Some(alternate) = declare.arguments.inner().get(ALTERNATE_EXCHANGE)
+            && !matches!(alternate, AMQPValue::LongString(_))
+        {
+            let text = format!("invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in {what}", type_name(alternate));
+            return Err(Failure::precondition_failed(text));
+        }
+        let limit = self.shared.limits.exchanges_per_vhost;
+        if topology.router.exchange_count() >= limit {
+            let text = format!("cannot declare {what}: exchange limit ({limit}) is reached");
+            return Err(Failure::precondition_failed(text));
+        }
+        let exchange = with_alternate(Exchange {
+            name: name.to_owned(),
+            kind,
+            durable: declare.durable,
+            auto_delete: declare.auto_delete,
+            internal: declare.internal,
+            arguments: declare.arguments.clone(),
+            alternate: None,
+        });
+        let change = exchange.durable.then(|| definitions::put_exchange(&self.name, &exchange));
+        let ticket = self.store_changes(change.into_iter().collect())?;
+        topology.router.declare_exchange(exchange);
+        self.changed();
+        Ok(ticket)
+    }
+
+    /// Delete an exchange, with the bindings from and to it.
+    pub(crate) fn delete_exchange(&self, delete: &Delete) -> Result<Ticket, Failure> {
+        let name = delete.exchange.as_str();
+        refuse_default(name)?;
+        if name.starts_with(RESERVED_PREFIX) {
+            let text = format!("deletion of system {} not allowed", self.exchange_text(name));
+            return Err(Failure::access_refused(text));
+        }
+        let mut topology = self.topology.write();
+        let Some(exchange) = topology.router.exchange(name) else { return Ok(Ticket::NONE) };
+        let durable = exchange.durable;
+        if delete.if_unused && topology.router.is_used(name) {
+            return Err(Failure::precondition_failed(format!("{} in use", self.exchange_text(name))));
+        }
+        let Some(removed) = topology.router.delete_exchange(name) else { return Ok(Ticket::NONE) };
+        let cascades = !removed.exchanges.is_empty();
+        let mut changes = topology.forget(&self.name, removed);
+        if !durable && !cascades {
+            // Nothing of a transient exchange is in the store.
+            changes.clear();
+        }
+        if durable {
+            changes.push(definitions::delete_exchange(&self.name, name));
+        }
+        self.changed();
+        Ok(self.store_changes(changes)?)
+    }
+
+    fn find_exchange(&self, name: &str) -> Result<(), Failure> {
+        refuse_default(name)?;
+        if self.topology.read().router.exchange(name).is_none() {
+            return Err(self.no_exchange(name));
+        }
+        Ok(())
+    }
+
+    /// 404 for an exchange that does not exist.
+    pub(crate) fn no_exchange(&self, name: &str) -> Failure {
+        Failure::not_found(format!("no {}", self.exchange_text(name)))
+    }
+
+    /// `exchange 'x' in vhost '/'`.
+    pub(crate) fn exchange_text(&self, name: &str) -> String {
+        format!("exchange '{name}' in vhost '{}'", self.name)
+    }
+}
+
+/// The default exchange can't be declared, deleted or bound (protocol.md 5.2).
+pub(super) fn refuse_default(name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(Failure::access_refused("operation not permitted on the default exchange".to_owned()));
+    }
+    Ok(())
+}
+
+fn unknown_type(kind: &str) -> String {
+    if kind.is_empty() { "invalid exchange type ''".to_owned() } else { format!("unknown exchange type '{kind}'") }
+}
+
+fn equivalent(declare: &Declare, kind: ExchangeKind, current: &Exchange, what: &str) -> Result<(), String> {
+    if kind != current.kind {
+        return Err(inequivalent("type", what, kind.name(), current.kind.name()));
+    }
+    compare_flag("durable", what, declare.durable, current.durable)?;
+    compare_flag("auto_delete", what, declare.auto_delete, current.auto_delete)?;
+    compare_flag("internal", what, declare.internal, current.internal)?;
+    compare_arguments(&[ALTERNATE_EXCHANGE], what, &declare.arguments, &current.arguments)
+}

@@ -1,0 +1,75 @@
+//! An exchange and its type.
+
+use leveret_wire::FieldTable;
+
+/// How an exchange routes (AMQP 0-9-1 section 3.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExchangeKind {
+    /// To the destinations bound with exactly the message's routing key.
+    Direct,
+    /// To every destination, whatever the key.
+    Fanout,
+    /// By the message's headers (`x-match` in the binding's arguments).
+    Headers,
+    /// By patterns over the words of the routing key.
+    Topic,
+}
+
+impl ExchangeKind {
+    /// The type of that name, as `exchange.declare` carries it. Case counts (as in RabbitMQ).
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "direct" => Some(Self::Direct),
+            "fanout" => Some(Self::Fanout),
+            "headers" => Some(Self::Headers),
+            "topic" => Some(Self::Topic),
+            _ => None,
+        }
+    }
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Fanout => "fanout",
+            Self::Headers => "headers",
+            Self::Topic => "topic",
+        }
+    }
+}
+
+/// A declared exchange. The default exchange is not one of them: it is always there and routes by
+/// queue name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// Its name, at most 255 octets, never empty.
+    pub name: String,
+    /// How it routes.
+    pub kind: ExchangeKind,
+    /// It outlives the broker (the caller stores it; routing does not care).
+    pub durable: bool,
+    /// It goes when the last binding that has it as source goes; never before a first one.
+    pub auto_delete: bool,
+    /// Clients may not publish to it (checked by the caller); it may be bound to and from.
+    pub internal: bool,
+    /// The arguments of its declaration.
+    pub arguments: FieldTable,
+    /// Where messages go that match none of its bindings: the argument or policy
+    /// `alternate-exchange`. It need not exist; the empty name means the default exchange.
+    pub alternate: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExchangeKind;
+
+    #[test]
+    fn types_have_the_names_of_the_wire() {
+        for name in ["direct", "fanout", "headers", "topic"] {
+            assert_eq!(ExchangeKind::parse(name).unwrap().name(), name);
+        }
+        for name in ["", "Direct", "x-delayed-message", "queue"] {
+            assert_eq!(ExchangeKind::parse(name), None);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! A running broker: what starts it, what it is bound to, and its orderly end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
+use leveret_protocol::{ServerIdentity, server_properties};
+use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, ListenAddress};
+use crate::listener;
+use crate::metrics;
+use crate::node::{Churn, Handshakes, Node};
+
+/// How long connections have to take their leave at a shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Octets of output above which a connection's socket is not read, as a multiple of the mark
+/// above which it gets no deliveries: replies must find room there too.
+const OUTPUT_MAX_FACTOR: usize = 4;
+
+/// Why a broker can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address can't be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address as configured.
+        address: ListenAddress,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process holds the data folder.
+    #[error("data folder {} is in use by another process", .0.display())]
+    Locked(PathBuf),
+    /// The store can't be opened.
+    #[error("cannot open the store: {0}")]
+    Store(StoreError),
+    /// What the store holds can't be used.
+    #[error("cannot open the broker: {0}")]
+    Broker(BrokerError),
+    /// The opening was cut short.
+    #[error("opening was cut short: {0}")]
+    Interrupted(String),
+}
+
+/// Where messages and definitions are kept.
+#[derive(Debug)]
+enum Storage {
+    Memory,
+    Folder(PathBuf),
+    Temporary,
+}
+
+/// Settings of a broker inside this process.
+///
+/// The defaults suit a test: one listener on a free port of 127.0.0.1, no metrics listener, a
+/// store in memory.
+#[derive(Debug)]
+pub struct BrokerBuilder {
+    config: Config,
+    storage: Storage,
+}
+
+impl BrokerBuilder {
+    /// Listen for AMQP clients here instead. May be called for each of several addresses.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        if self.config.listen.as_slice() == [ListenAddress::localhost(0)] {
+            self.config.listen.clear();
+        }
+        self.config.listen.push(address.into());
+        self
+    }
+
+    /// Serve Prometheus metrics here.
+    #[must_use]
+    pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
+        self.config.metrics_listen.push(address.into());
+        self
+    }
+
+    /// Keep messages and definitions in this folder.
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.storage = Storage::Folder(folder.into());
+        self
+    }
+
+    /// Keep them in a folder of its own that goes with the broker.
+    #[must_use]
+    pub fn temporary(mut self) -> Self {
+        self.storage = Storage::Temporary;
+        self
+    }
+
+    /// Change any other setting.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Start the broker. It is ready for clients when this returns.
+    pub async fn start(self) -> Result<Broker, StartError> {
+        self.config.validate()?;
+        start(&self.config, self.storage).await
+    }
+}
+
+/// A running broker.
+///
+/// Dropping it stops it without ceremony; [`Broker::shutdown`] tells clients, and waits for what
+/// was confirmed to be safe (it is) and for what was acknowledged to be remembered.
+pub struct Broker {
+    node: Arc<Node>,
+    store: Arc<dyn Store>,
+    listeners: Vec<JoinHandle<()>>,
+    amqp: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
+    /// Removed when the broker goes.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Broker {
+    /// A broker to be set up inside this process.
+    pub fn builder() -> BrokerBuilder {
+        let config = Config {
+            listen: vec![ListenAddress::localhost(0)],
+            metrics_listen: Vec::new(),
+            ..Config::default()
+        };
+        BrokerBuilder { config, storage: Storage::Memory }
+    }
+
+    /// Start a broker as the program does.
+    pub async fn from_config(config: &Config) -> Result<Self, StartError> {
+        config.validate()?;
+        start(config, Storage::Folder(config.data_dir.clone())).await
+    }
+
+    /// Where AMQP clients are listened for, in the order of the configuration.
+    pub fn amqp_addresses(&self) -> Vec<SocketAddr> {
+        self.amqp.clone()
+    }
+
+    /// The first of them.
+    pub fn address(&self) -> SocketAddr {
+        // A configuration without a listener is refused at the start.
+        self.amqp.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Where metrics are served.
+    pub fn metrics_addresses(&self) -> Vec<SocketAddr> {
+        self.metrics.clone()
+    }
+
+    /// Messages, queues and connections of the running broker.
+    pub fn broker(&self) -> &leveret_broker::Broker {
+        &self.node.broker
+    }
+
+    /// Stop: no new clients, connection.close 320 to those who are there, everything on disk.
+    pub async fn shutdown(mut self) {
+        for listener in self.listeners.drain(..) {
+            listener.abort();
+        }
+        self.node.stopping.notify_waiters();
+        self.node.broker.close_connections(&CloseReason::Shutdown);
+        let mut tasks = self.node.tasks.subscribe();
+        if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait_for(|tasks| *tasks == 0)).await.is_err() {
+            tracing::warn!(connections = *tasks.borrow(), "some connections did not close in time");
+        }
+        let store = Arc::clone(&self.store);
+        if let Err(error) = tokio::task::spawn_blocking(move || store.shutdown()).await {
+            tracing::error!(%error, "the store did not shut down");
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            listener.abort();
+        }
+    }
+}
+
+async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> {
+    let (store, broker, folder) = open(config, storage).await?;
+    let (tasks, _) = watch::channel(0);
+    let node = Arc::new(Node {
+        broker,
+        protocol: Arc::new(protocol_config(config)),
+        clock: Clock::start(),
+        handshakes: Handshakes::new(config.limits.unauthenticated_connections),
+        churn: Churn::default(),
+        write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
+        output_max: config.limits.outbox_high_bytes.saturating_mul(OUTPUT_MAX_FACTOR),
+        stopping: Notify::new(),
+        tasks,
+    });
+    let mut started = Broker {
+        node: Arc::clone(&node),
+        store,
+        listeners: Vec::new(),
+        amqp: Vec::new(),
+        metrics: Vec::new(),
+        _folder: folder,
+    };
+    for address in &config.listen {
+        let (listener, bound) = bind(address).await?;
+        started.amqp.push(bound);
+        started.listeners.push(tokio::spawn(listener::accept(listener, Arc::clone(&node))));
+    }
+    let data_dir = started.data_dir(config);
+    let source = Arc::new(metrics::Source { node, identity: identity(config, data_dir) });
+    for address in &config.metrics_listen {
+        let (listener, bound) = bind(address).await?;
+        started.metrics.push(bound);
+        started.listeners.push(tokio::spawn(metrics::serve(listener, Arc::clone(&source))));
+    }
+    Ok(started)
+}
+
+impl Broker {
+    fn data_dir(&self, config: &Config) -> Option<PathBuf> {
+        match &self._folder {
+            Some(folder) => Some(folder.path().to_owned()),
+            None => config.data_dir.is_dir().then(|| config.data_dir.clone()),
+        }
+    }
+}
+
+type Opened = (Arc<dyn Store>, leveret_broker::Broker, Option<tempfile::TempDir>);
+
+/// Open store and node on a thread that may block.
+async fn open(config: &Config, storage: Storage) -> Result<Opened, StartError> {
+    let options = broker_options(config);
+    let store = config.store.clone();
+    let opening = tokio::task::spawn_blocking(move || -> Result<Opened, StartError> {
+        let mut temporary = None;
+        let store: Arc<dyn Store> = match storage {
+            Storage::Memory => Arc::new(MemoryStore::new()),
+            Storage::Folder(folder) => open_folder(folder, &store)?,
+            Storage::Temporary => {
+                let folder = tempfile::tempdir().map_err(|error| StartError::Interrupted(error.to_string()))?;
+                let opened = open_folder(folder.path().to_owned(), &store)?;
+                temporary = Some(folder);
+                opened
+            }
+        };
+        let broker = leveret_broker::Broker::open(options, Arc::clone(&store)).map_err(StartError::Broker)?;
+        Ok((store, broker, temporary))
+    });
+    opening.await.map_err(|error| StartError::Interrupted(error.to_string()))?
+}
+
+fn open_folder(folder: PathBuf, config: &crate::config::StoreConfig) -> Result<Arc<dyn Store>, StartError> {
+    let mut options = Options::new(&folder);
+    options.segment_bytes = config.segment_bytes;
+    options.lazy_interval = Duration::from_millis(config.lazy_interval_milliseconds);
+    if !config.sync {
+        options.sync = SyncMode::Never;
+    }
+    match EmbeddedStore::open(&options) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(StoreError::Locked(_)) => Err(StartError::Locked(folder)),
+        Err(error) => Err(StartError::Store(error)),
+    }
+}
+
+async fn bind(address: &ListenAddress) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address: address.clone(), source };
+    let looked_up = address.clone();
+    let candidates = tokio::task::spawn_blocking(move || looked_up.candidates())
+        .await
+        .map_err(|error| StartError::Interrupted(error.to_string()))?
+        .map_err(failed)?;
+    let listener = TcpListener::bind(&candidates[..]).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn broker_options(config: &Config) -> BrokerOptions {
+    let limits = &config.limits;
+    BrokerOptions {
+        limits: leveret_broker::Limits {
+            connections: limits.connections,
+            consumers_per_channel: limits.consumers_per_channel,
+            queues_per_vhost: limits.queues_per_vhost,
+            exchanges_per_vhost: limits.exchanges_per_vhost,
+            bindings_per_vhost: limits.bindings_per_vhost,
+            outbox_high_bytes: limits.outbox_high_bytes,
+            outbox_low_bytes: limits.outbox_low_bytes,
+            unsynced_bytes: limits.unsynced_bytes,
+            message_memory_bytes: limits.message_memory_bytes,
+            transaction_bytes: limits.transaction_bytes,
+        },
+        default_vhost: config.default_vhost.clone(),
+        default_user: (config.default_user.name.clone(), config.default_user.password.expose().to_owned()),
+        loopback_users: config.loopback_users.clone(),
+    }
+}
+
+fn protocol_config(config: &Config) -> leveret_protocol::Config {
+    let limits = &config.limits;
+    let identity = ServerIdentity {
+        cluster_name: config.cluster_name.clone(),
+        product: config.server.product.clone(),
+        version: config.server.version.clone(),
+        ..ServerIdentity::default()
+    };
+    leveret_protocol::Config {
+        frame_max: limits.frame_max,
+        channel_max: limits.channel_max,
+        heartbeat: limits.heartbeat_seconds,
+        server_properties: server_properties(&identity),
+        max_message_size: limits.max_message_size,
+        // Eight of the largest messages at once.
+        content_in_progress_max: limits.max_message_size.saturating_mul(8),
+        handshake_timeout: Duration::from_secs(limits.handshake_timeout_seconds),
+        close_timeout: Duration::from_secs(limits.close_timeout_seconds),
+        failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),
+        content_stall: Duration::from_secs(limits.content_stall_timeout_seconds),
+        ..leveret_protocol::Config::default()
+    }
+}
+
+fn identity(config: &Config, data_dir: Option<PathBuf>) -> metrics::Identity {
+    metrics::Identity {
+        node: config.cluster_name.clone(),
+        cluster: config.cluster_name.clone(),
+        product: config.server.product.clone(),
+        rabbitmq_version: config.server.version.clone(),
+        data_dir,
+    }
+}

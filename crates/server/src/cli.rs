@@ -1,0 +1,284 @@
+//! The command line: its grammar, and its way into the layers of the configuration.
+//!
+//! Values stay text here; the configuration reads and checks them, so that a value is refused in
+//! the same words wherever it was given.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand};
+use leveret::config::{Flag, Sources};
+
+/// A message broker that speaks AMQP 0-9-1.
+#[derive(Debug, Parser)]
+#[command(
+    name = "leveret",
+    version,
+    propagate_version = true,
+    after_help = "Every setting, these and the others, can also stand in the file or in an environment \
+        variable.\nA flag wins over a variable, a variable over the file. See docs/operations.md."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Run the broker; what happens without a command too
+    #[default]
+    Serve,
+    /// Check the configuration without starting: prints `configuration ok`, or what is wrong
+    CheckConfig,
+}
+
+// No doc comment: clap would print it as what the program is.
+#[derive(Args, Debug)]
+#[expect(clippy::doc_markdown, reason = "the comments are the text of --help")]
+struct Options {
+    /// TOML file with settings [env: LEVERET_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of everything that outlives the process [default: leveret-data]
+    /// [env: LEVERET_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where to listen for AMQP: host:port, [ipv6]:port or :port for every interface; port 0 lets
+    /// the system choose; repeat it or use commas for several [default: 127.0.0.1:5672]
+    /// [env: LEVERET_LISTEN]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Where to serve metrics, in the same forms, or none [default: 127.0.0.1:15692]
+    /// [env: LEVERET_METRICS_LISTEN]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    metrics_listen: Vec<String>,
+    /// What to log: error, warn, info, debug, trace, off, or directives as in
+    /// info,leveret_store=debug [default: info] [env: LEVERET_LOG_LEVEL]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look: text or json [default: text] [env: LEVERET_LOG_FORMAT]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Write the bound addresses to this file as JSON while the broker is ready
+    /// [env: LEVERET_ADDRESSES_FILE]
+    #[arg(long, global = true, value_name = "PATH")]
+    addresses_file: Option<String>,
+}
+
+impl Options {
+    /// The flags that were given, by the keys of their settings.
+    fn flags(self) -> Vec<Flag> {
+        let list = |values: Vec<String>| (!values.is_empty()).then(|| values.join(","));
+        [
+            ("data_dir", "--data-dir", self.data_dir),
+            ("listen", "--listen", list(self.listen)),
+            (
+                "metrics_listen",
+                "--metrics-listen",
+                list(self.metrics_listen),
+            ),
+            ("log.level", "--log-level", self.log_level),
+            ("log.format", "--log-format", self.log_format),
+            ("addresses_file", "--addresses-file", self.addresses_file),
+        ]
+        .into_iter()
+        .filter_map(|(key, name, value)| {
+            Some(Flag {
+                key,
+                name,
+                value: value?,
+            })
+        })
+        .collect()
+    }
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) command: Command,
+    /// Without the environment yet.
+    pub(crate) sources: Sources,
+}
+
+/// A command line that says nothing to run.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// Help or the version was asked for: text for standard output.
+    Told(String),
+    /// A mistake, in one line.
+    Usage(String),
+}
+
+/// Reads the command line, the program's name first.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, NotRun> {
+    let cli = Cli::try_parse_from(arguments).map_err(|error| not_run(&error))?;
+    Ok(Invocation {
+        command: cli.command.unwrap_or_default(),
+        sources: Sources {
+            file: cli.options.config.clone(),
+            variables: Vec::new(),
+            flags: cli.options.flags(),
+        },
+    })
+}
+
+fn not_run(error: &clap::Error) -> NotRun {
+    let text = error.render().to_string();
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return NotRun::Told(text);
+    }
+    // The text goes on with tips and usage after an empty line.
+    let sentence: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let sentence = sentence.join(" ");
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    let tip = suggestion(error).map_or_else(
+        || " (see leveret --help)".to_owned(),
+        |word| format!(" (did you mean '{word}'?)"),
+    );
+    NotRun::Usage(format!("{sentence}{tip}"))
+}
+
+/// The flag or command that was meant, perhaps.
+fn suggestion(error: &clap::Error) -> Option<&str> {
+    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    match suggested.into_iter().find_map(|kind| error.get(kind))? {
+        ContextValue::String(word) => Some(word),
+        ContextValue::Strings(words) => words.first().map(String::as_str),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &str) -> Result<Invocation, NotRun> {
+        parse(
+            ["leveret"]
+                .into_iter()
+                .chain(arguments.split_whitespace())
+                .map(OsString::from),
+        )
+    }
+
+    fn flags(arguments: &str) -> Vec<(&'static str, &'static str, String)> {
+        let flags = parsed(arguments).unwrap().sources.flags;
+        flags
+            .into_iter()
+            .map(|flag| (flag.key, flag.name, flag.value))
+            .collect()
+    }
+
+    fn usage(arguments: &str) -> String {
+        match parsed(arguments) {
+            Err(NotRun::Usage(line)) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        assert_eq!(parsed("").unwrap().command, Command::Serve);
+        assert_eq!(parsed("serve").unwrap().command, Command::Serve);
+        assert_eq!(
+            parsed("check-config").unwrap().command,
+            Command::CheckConfig
+        );
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        let file = Some(PathBuf::from("a.toml"));
+        assert_eq!(parsed("--config a.toml").unwrap().sources.file, file);
+        assert_eq!(
+            parsed("check-config --config a.toml").unwrap().sources.file,
+            file
+        );
+        assert_eq!(
+            parsed("--config=a.toml check-config").unwrap().sources.file,
+            file
+        );
+    }
+
+    #[test]
+    fn every_flag_names_its_setting() {
+        assert_eq!(flags("serve"), []);
+        assert_eq!(
+            flags(
+                "--data-dir d --listen :1,[::1]:2 --listen h:3 --metrics-listen none --log-level warn --log-format json --addresses-file a"
+            ),
+            [
+                ("data_dir", "--data-dir", "d".to_owned()),
+                ("listen", "--listen", ":1,[::1]:2,h:3".to_owned()),
+                ("metrics_listen", "--metrics-listen", "none".to_owned()),
+                ("log.level", "--log-level", "warn".to_owned()),
+                ("log.format", "--log-format", "json".to_owned()),
+                ("addresses_file", "--addresses-file", "a".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_one_line() {
+        assert_eq!(
+            usage("--lisen :1"),
+            "unexpected argument '--lisen' found (did you mean '--listen'?)"
+        );
+        assert_eq!(
+            usage("--colour"),
+            "unexpected argument '--colour' found (see leveret --help)"
+        );
+        assert_eq!(
+            usage("chek-config"),
+            "unrecognized subcommand 'chek-config' (did you mean 'check-config'?)"
+        );
+        assert_eq!(
+            usage("--config"),
+            "a value is required for '--config <FILE>' but none was supplied (see leveret --help)"
+        );
+        assert_eq!(
+            usage("--data-dir a --data-dir b"),
+            "the argument '--data-dir <DIR>' cannot be used multiple times (see leveret --help)"
+        );
+    }
+
+    #[test]
+    fn help_and_version_are_told() {
+        for arguments in [
+            "--help",
+            "help",
+            "serve --help",
+            "--version",
+            "check-config --version",
+        ] {
+            assert!(
+                matches!(parsed(arguments), Err(NotRun::Told(_))),
+                "{arguments}"
+            );
+        }
+        match parsed("--version") {
+            Err(NotRun::Told(text)) => {
+                assert_eq!(text, format!("leveret {}\n", env!("CARGO_PKG_VERSION")));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The bounds of everything that a peer can grow or make the broker wait for.
+
+/// Largest value that `max_message_size` may take, in octets: RabbitMQ's own cap of 512 MiB.
+pub(super) const MAX_MESSAGE_SIZE_CAP: u64 = 512 << 20;
+
+/// Smallest frame size that a peer may be held to, in octets (AMQP 0-9-1 section 4.2.3,
+/// `frame-min-size`).
+pub(super) const FRAME_MIN_SIZE: u64 = 4096;
+
+/// What a peer may make the broker hold or wait for. Units are in the names; a plain number counts
+/// things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of a frame with its header and end, offered in connection.tune. RabbitMQ's default;
+    /// a frame is held whole before it is understood, so this bounds the reading buffer.
+    pub frame_max: u32,
+    /// Highest channel number, offered in connection.tune, and so the channels of one connection.
+    /// RabbitMQ's default.
+    pub channel_max: u16,
+    /// Seconds between heartbeats, offered in connection.tune; 0: none. RabbitMQ's default.
+    pub heartbeat_seconds: u16,
+    /// Seconds from accept to connection.open. A peer that is not logged in holds one of few places,
+    /// and must not hold it for long.
+    pub handshake_timeout_seconds: u64,
+    /// Seconds to wait for the close-ok of a close of ours before the socket is dropped; a peer may
+    /// never send it.
+    pub close_timeout_seconds: u64,
+    /// Seconds until a failed login is answered: what slows the guessing of passwords down.
+    pub login_failure_delay_seconds: u64,
+    /// Seconds that a message may stand half sent with no octet of it arriving; its memory is held
+    /// meanwhile.
+    pub content_stall_timeout_seconds: u64,
+    /// Seconds that octets may wait for a peer's socket with none taken. Twice the default
+    /// heartbeat, so that it is no stricter than the heartbeat rule; it is what frees the outbox
+    /// where heartbeats are off.
+    pub write_stall_timeout_seconds: u64,
+    /// Octets of one message's body; a larger one is refused with 406 at its content header, before
+    /// any of it is held. At most 536870912.
+    pub max_message_size: u64,
+    /// Tables within tables in a field table. No client needs many, and depth is a stack for whoever
+    /// reads them.
+    pub table_depth: usize,
+    /// Open connections of the node. Refused with 530; keeps memory and file descriptors bounded.
+    pub connections: usize,
+    /// Connections that have not logged in yet, counted apart so that silent sockets cannot take
+    /// the places of real clients.
+    pub unauthenticated_connections: usize,
+    /// Consumers of one channel. More is 530; one consumer costs about as much as a queue's index.
+    pub consumers_per_channel: usize,
+    /// Queues of one vhost. More is 406; an idle queue costs up to 4 KiB.
+    pub queues_per_vhost: usize,
+    /// Exchanges of one vhost, the predeclared ones with them. More is 406.
+    pub exchanges_per_vhost: usize,
+    /// Bindings of one vhost. More is 406.
+    pub bindings_per_vhost: usize,
+    /// Octets that wait for one connection's socket, from which on its consumers get nothing more:
+    /// messages stay in the queue, where others can have them.
+    pub outbox_high_bytes: usize,
+    /// Octets under which they get messages again. Below the high mark, so that a connection at the
+    /// edge does not go back and forth for each message.
+    pub outbox_low_bytes: usize,
+    /// Octets handed to the store and not yet written, on the whole node, from which on connections
+    /// that publish durable messages are not read: a disk slower than the publishers then slows
+    /// them down instead of filling the memory.
+    pub unsynced_bytes: usize,
+    /// Octets of waiting messages that all queues together keep in memory; the rest of a backlog is
+    /// read back from the disk.
+    pub message_memory_bytes: usize,
+    /// Octets of publishes that one uncommitted transaction may hold. More is 406.
+    pub transaction_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_max: 131_072,
+            channel_max: 2047,
+            heartbeat_seconds: 60,
+            handshake_timeout_seconds: 10,
+            close_timeout_seconds: 30,
+            login_failure_delay_seconds: 3,
+            content_stall_timeout_seconds: 60,
+            write_stall_timeout_seconds: 120,
+            max_message_size: 16 << 20,
+            table_depth: 64,
+            connections: 65_536,
+            unauthenticated_connections: 1000,
+            consumers_per_channel: 10_000,
+            queues_per_vhost: 1_000_000,
+            exchanges_per_vhost: 100_000,
+            bindings_per_vhost: 2_000_000,
+            outbox_high_bytes: 1 << 20,
+            outbox_low_bytes: 256 << 10,
+            unsynced_bytes: 64 << 20,
+            message_memory_bytes: 256 << 20,
+            transaction_bytes: 128 << 20,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What the protocol machine recognised, turned into calls on the session: the one place where
+//! a client's command becomes the broker's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use leveret_broker::{OpenRefused, Peer};
+use leveret_protocol::{ConnectionError, Credentials, Event, LostReason};
+
+use super::{End, Link};
+
+impl Link<'_> {
+    /// Work off what was read, then give it to the queues in one go.
+    pub(super) fn work_off(&mut self, input: &mut BytesMut, now: Duration) {
+        while let Some(event) = self.machine.poll_event(input, now) {
+            // A lost connection shows in the machine's state; the caller looks at it.
+            if self.handle(event, now).is_err() {
+                break;
+            }
+        }
+        if let Some(session) = &mut self.session
+            && let Err(error) = session.flush(&mut self.machine)
+        {
+            self.fail(&error, now);
+        }
+    }
+
+    /// Act on one event.
+    #[inline]
+    pub(super) fn handle(&mut self, event: Event, now: Duration) -> Result<(), End> {
+        let Some(session) = &mut self.session else { return self.handle_handshake(event, now) };
+        let machine = &mut self.machine;
+        let done = match event {
+            Event::Publish(channel, publish) => session.publish(channel, publish, machine),
+            Event::Ack(channel, ack) => session.ack(channel, ack, machine),
+            Event::Nack(channel, nack) => session.nack(channel, nack, machine),
+            Event::Reject(channel, reject) => session.reject(channel, reject, machine),
+            Event::Method(channel, method) => session.execute(channel, method, machine),
+            Event::ChannelOpened(channel) => {
+                session.open_channel(channel);
+                Ok(())
+            }
+            Event::ChannelClose(channel) => session.close_channel(channel, machine),
+            Event::ChannelFailed(channel, error) => {
+                tracing::warn!(
+                    peer = %self.peer, user = %session.user().name(), vhost = %session.vhost().name(), channel,
+                    "channel error: {error}"
+                );
+                session.channel_failed(channel, machine)
+            }
+            // The session had done with the channel when it was told to close.
+            Event::ChannelClosed(_) => Ok(()),
+            Event::Close => {
+                let flushed = session.flush(machine);
+                self.close_pending = true;
+                self.answer_close(now);
+                flushed
+            }
+            Event::ConnectionFailed(error) => {
+                self.log_failure(&error);
+                self.end_session();
+                Ok(())
+            }
+            Event::UpdateSecret { .. } => {
+                // A password user has no token to renew; RabbitMQ accepts it all the same.
+                machine.accept_secret();
+                Ok(())
+            }
+            Event::Lost(reason) => return Err(End::Lost(reason)),
+            Event::Closed | Event::Login(_) | Event::Open { .. } => Ok(()),
+        };
+        if let Err(error) = done {
+            self.fail(&error, now);
+        }
+        Ok(())
+    }
+
+    fn handle_handshake(&mut self, event: Event, now: Duration) -> Result<(), End> {
+        match event {
+            Event::Login(credentials) => self.login(&credentials, now),
+            Event::Open { vhost } => self.open(&vhost, now),
+            Event::ConnectionFailed(error) => self.log_failure(&error),
+            Event::Lost(reason) => return Err(End::Lost(reason)),
+            Event::Close => self.machine.accept_close(now),
+            Event::ChannelClose(channel) => self.machine.accept_channel_close(channel),
+            // Left over from before a session ended: nothing is there to act on it.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn login(&mut self, credentials: &Credentials, now: Duration) {
+        let mechanism = credentials.mechanism();
+        let Credentials::Password { user, password, .. } = credentials else {
+            return self.refuse_login(mechanism, "", "the mechanism is not offered", now);
+        };
+        let Ok(password) = std::str::from_utf8(password.expose()) else {
+            return self.refuse_login(mechanism, user, "the password is not UTF-8", now);
+        };
+        let from_loopback = self.peer.ip().to_canonical().is_loopback();
+        match self.node.broker.login(user, password, from_loopback) {
+            Ok(user) => {
+                self.node.churn.logins_succeeded.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(peer = %self.peer, user = %user.name(), mechanism, "authenticated");
+                self.user = Some(Arc::new(user));
+                self.machine.accept_login(now);
+            }
+            Err(refused) => self.refuse_login(mechanism, user, &refused.to_string(), now),
+        }
+    }
+
+    fn refuse_login(&mut self, mechanism: &str, user: &str, reason: &str, now: Duration) {
+        self.node.churn.logins_failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(peer = %self.peer, user = ?user, mechanism, reason, "login refused");
+        self.machine.refuse_login(mechanism, now);
+    }
+
+    fn open(&mut self, vhost: &str, now: Duration) {
+        let Some(user) = self.user.clone() else { return };
+        let peer = Peer {
+            name: self.name.clone(),
+            consumer_cancel_notify: self.machine.capabilities().consumer_cancel_notify,
+        };
+        match self.node.broker.open_session(Arc::clone(&user), vhost, peer) {
+            Ok(session) => {
+                tracing::info!(peer = %self.peer, user = %user.name(), vhost = ?vhost, "connection opened");
+                self.session = Some(session);
+                self.machine.accept_open();
+            }
+            Err(refused) => {
+                let error = ConnectionError::not_allowed(&refused);
+                let error = match refused {
+                    OpenRefused::NoVhost(_) | OpenRefused::NoAccess { .. } | OpenRefused::TooManyConnections(_) => {
+                        error.at(10, 40)
+                    }
+                };
+                self.log_failure(&error);
+                self.machine.close(&error, now);
+            }
+        }
+    }
+
+    /// Answer the client's connection.close once all earlier replies are out. Its exclusive queues
+    /// are gone before it hears of it (protocol.md 2.11).
+    pub(super) fn answer_close(&mut self, now: Duration) {
+        if self.close_pending && self.session.as_ref().is_none_or(leveret_broker::Session::is_settled) {
+            self.close_pending = false;
+            self.end_session();
+            self.machine.accept_close(now);
+        }
+    }
+
+    /// End the connection with a hard error of the broker's.
+    pub(super) fn fail(&mut self, error: &ConnectionError, now: Duration) {
+        self.log_failure(error);
+        self.end_session();
+        self.machine.close(error, now);
+    }
+
+    fn end_session(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close();
+        }
+    }
+
+    fn log_failure(&self, error: &ConnectionError) {
+        let user = self.user.as_ref().map_or("", |user| user.name());
+        let vhost = self.session.as_ref().map_or("", |session| session.vhost().name());
+        tracing::warn!(peer = %self.peer, user, vhost, "connection error: {error}");
+    }
+
+    pub(super) fn log_end(&self, end: &End) {
+        let peer = self.peer;
+        let user = self.user.as_ref().map_or("", |user| user.name());
+        match end {
+            End::Closed => tracing::info!(%peer, user, "connection closed"),
+            // A health check connects and goes; nobody wants to read of it.
+            End::PeerGone if !self.machine.has_received() => tracing::debug!(%peer, "connection closed before any octet"),
+            End::PeerGone => tracing::warn!(%peer, user, "connection closed: the peer closed the socket unexpectedly"),
+            End::Lost(LostReason::HeartbeatMissed) => {
+                tracing::warn!(%peer, user, "connection closed: no heartbeat from the peer");
+            }
+            End::Lost(reason) => tracing::warn!(%peer, user, "connection closed: {reason:?}"),
+            End::Failed(error) => tracing::warn!(%peer, user, %error, "connection closed: the socket failed"),
+            End::WriteStalled => tracing::warn!(%peer, user, "connection closed: the peer reads nothing"),
+        }
+    }
+}

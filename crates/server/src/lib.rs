@@ -1,0 +1,30 @@
+//! A message broker that speaks AMQP 0-9-1: what listens, serves and reports.
+//!
+//! The library gives a running broker inside any process:
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = leveret::Broker::builder().start().await?;
+//! println!("amqp://guest:guest@{}/%2f", broker.address());
+//! broker.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The program `leveret` is the same with a configuration in front of it. Here live the sockets,
+//! tasks, timers, clocks, configuration and metrics; what a command means is the broker crate's
+//! business, which frame may come when the protocol crate's.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+
+mod broker;
+mod clock;
+mod connection;
+mod listener;
+mod metrics;
+mod node;
+
+pub use broker::{Broker, BrokerBuilder, StartError};
+pub use config::Config;

@@ -1,0 +1,178 @@
+//! The program `leveret`: the command line, the log, signals and exit codes around the library.
+//!
+//! Here is the order of a run and nothing of what a broker does: arguments -> configuration -> log
+//! -> runtime -> broker -> addresses file and ready line -> a signal -> drained, gone.
+
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod cli;
+mod exit;
+mod logging;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use leveret::Broker;
+use leveret::config::{Config, Loaded};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::addresses::{Addresses, AddressesError, AddressesFile};
+use crate::cli::{Command, NotRun};
+use crate::exit::{Exit, Failure};
+
+/// A broker allocates and frees a message's octets on different threads all day; the system's
+/// allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // With standard error gone, the exit code still tells.
+            let _ = writeln!(io::stderr(), "{}", failure.line());
+            failure.exit.into()
+        }
+    }
+}
+
+fn run() -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let mut invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(NotRun::Told(text)) => return tell(&text),
+        Err(NotRun::Usage(line)) => return Err(Failure::new(Exit::Usage, line)),
+    };
+    invocation.sources.variables = std::env::vars_os().collect();
+    let loaded = Config::load(&invocation.sources)?;
+    match invocation.command {
+        Command::CheckConfig => tell("configuration ok\n"),
+        Command::Serve => serve(&loaded, started),
+    }
+}
+
+/// Writes to standard output.
+fn tell(text: &str) -> Result<Exit, Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Io,
+            format!("standard output cannot be written: {error}"),
+        )),
+        _ => Ok(Exit::Success),
+    }
+}
+
+fn serve(loaded: &Loaded, started: Instant) -> Result<Exit, Failure> {
+    let config = &loaded.config;
+    logging::start(&config.log).map_err(software)?;
+    for variable in &loaded.unknown_variables {
+        tracing::warn!("{variable}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads)
+        .thread_name("leveret-worker")
+        .enable_all()
+        .build()
+        .map_err(software)?;
+    let outcome = runtime.block_on(run_broker(config, started));
+    // What is drained has ended; whoever ends sooner does not wait for the rest.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> {
+    // Before the broker, so that no signal finds the process without its own answer to it.
+    let mut signals = Signals::listen().map_err(software)?;
+    let mut addresses_file = config
+        .addresses_file
+        .as_deref()
+        .map(AddressesFile::prepare)
+        .transpose()?;
+    let broker = tokio::select! {
+        broker = Broker::from_config(config) => broker?,
+        // A long recovery can be given up: it begins anew at the next start.
+        name = signals.next() => return Err(cut_short(name, "ready")),
+    };
+    let addresses = Addresses {
+        amqp: broker.amqp_addresses(),
+        metrics: broker.metrics_addresses(),
+    };
+    let published = addresses_file
+        .as_mut()
+        .map_or(Ok(()), |file| file.publish(&addresses));
+    if let Err(error) = published {
+        broker.shutdown().await;
+        return Err(error.into());
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        amqp = listed(&addresses.amqp),
+        metrics = listed(&addresses.metrics),
+        data_dir = %config.data_dir.display(),
+        milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "ready"
+    );
+    tracing::info!(signal = signals.next().await, "stopping");
+    tokio::select! {
+        () = broker.shutdown() => {}
+        // Whoever asks twice does not want to wait. What was confirmed is on the disk.
+        name = signals.next() => return Err(cut_short(name, "drained")),
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Success)
+}
+
+/// Addresses in a log line.
+fn listed(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    texts.join(", ")
+}
+
+/// The end by a signal before the broker was what the operator could wait for.
+fn cut_short(signal: &str, state: &str) -> Failure {
+    Failure::new(
+        Exit::TryAgain,
+        format!("ended by {signal} before the broker was {state}"),
+    )
+}
+
+fn software(error: impl std::error::Error) -> Failure {
+    Failure::new(Exit::Software, error.to_string())
+}
+
+impl From<AddressesError> for Failure {
+    fn from(error: AddressesError) -> Self {
+        let exit = match error {
+            AddressesError::InUse(_) => Exit::TryAgain,
+            AddressesError::Unwritable { .. } => Exit::Config,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// The signals that end the broker.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

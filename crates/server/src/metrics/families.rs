@@ -1,0 +1,48 @@
+//! Metric families built from plain values at the time of a scrape.
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Counter, Gauge, Opts, TextEncoder};
+
+/// Families of one scrape, in the order they were added.
+#[derive(Default)]
+pub(super) struct Families(Vec<MetricFamily>);
+
+impl Families {
+    /// A value that may fall.
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> Result<(), prometheus::Error> {
+        let gauge = Gauge::with_opts(options(name, help, labels))?;
+        gauge.set(value);
+        self.0.extend(gauge.collect());
+        Ok(())
+    }
+
+    /// A value that only grows.
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> Result<(), prometheus::Error> {
+        let counter = Counter::with_opts(options(name, help, labels))?;
+        counter.inc_by(value);
+        self.0.extend(counter.collect());
+        Ok(())
+    }
+
+    /// The Prometheus text format.
+    pub(super) fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.0)
+    }
+}
+
+fn options(name: &str, help: &str, labels: &[(&str, &str)]) -> Opts {
+    labels.iter().fold(Opts::new(name, help), |options, (label, value)| options.const_label(*label, *value))
+}

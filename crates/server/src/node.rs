@@ -1,0 +1,97 @@
+//! What all tasks of a running broker share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+
+/// A running node, as its tasks see it.
+pub(crate) struct Node {
+    pub(crate) broker: leveret_broker::Broker,
+    pub(crate) protocol: Arc<leveret_protocol::Config>,
+    pub(crate) clock: Clock,
+    pub(crate) handshakes: Handshakes,
+    pub(crate) churn: Churn,
+    /// How long octets may wait for a peer that takes none.
+    pub(crate) write_stall: Duration,
+    /// Octets of output above which a connection's socket is not read.
+    pub(crate) output_max: usize,
+    /// Told when the node begins to stop.
+    pub(crate) stopping: Notify,
+    /// Connection tasks that run.
+    pub(crate) tasks: tokio::sync::watch::Sender<usize>,
+}
+
+/// What is counted outside of sessions: connections may end before they have one.
+#[derive(Debug, Default)]
+pub(crate) struct Churn {
+    pub(crate) connections_opened: AtomicU64,
+    pub(crate) connections_closed: AtomicU64,
+    pub(crate) logins_succeeded: AtomicU64,
+    pub(crate) logins_failed: AtomicU64,
+}
+
+/// Connections that have not opened a vhost yet. They are few, so that silent sockets can't take
+/// the places of real clients: over the limit the oldest goes.
+#[derive(Debug)]
+pub(crate) struct Handshakes {
+    limit: usize,
+    waiting: Mutex<BTreeMap<u64, Arc<Notify>>>,
+    next: AtomicU64,
+}
+
+/// A place among the handshakes; given up when dropped.
+pub(crate) struct Handshake<'a> {
+    handshakes: &'a Handshakes,
+    number: u64,
+    /// Told when the place goes to somebody newer.
+    pub(crate) displaced: Arc<Notify>,
+}
+
+impl Handshakes {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, waiting: Mutex::default(), next: AtomicU64::new(0) }
+    }
+
+    /// Take a place; the oldest of too many loses his.
+    pub(crate) fn enter(&self) -> Handshake<'_> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let displaced = Arc::new(Notify::new());
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= self.limit
+            && let Some((_, oldest)) = waiting.pop_first()
+        {
+            oldest.notify_one();
+        }
+        waiting.insert(number, Arc::clone(&displaced));
+        Handshake { handshakes: self, number, displaced }
+    }
+}
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.handshakes.waiting.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_handshake_makes_room() {
+        let handshakes = Handshakes::new(2);
+        let oldest = handshakes.enter();
+        let second = handshakes.enter();
+        let _third = handshakes.enter();
+        oldest.displaced.notified().await;
+        drop(oldest);
+        drop(second);
+        assert_eq!(handshakes.waiting.lock().len(), 1);
+    }
+}

@@ -1,0 +1,305 @@
+//! The upkeep thread: prepares the next segment, deletes those that nothing needs, compacts, writes checkpoints. It
+//! sleeps until the commit thread has something for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::StoreError;
+use crate::catalogue::Catalogue;
+use crate::definitions::{self, Snapshot};
+use crate::disk::Disk;
+use crate::embedded::compaction::PutRanges;
+use crate::embedded::format;
+use crate::embedded::pending::{Definitions, Stop};
+use crate::embedded::recovery::Recovered;
+use crate::embedded::shared::Shared;
+use crate::error::is_out_of_room;
+use crate::index::segments::SegmentState;
+use crate::log::record::Seal;
+use crate::log::segment;
+use crate::log::writer::Supply;
+
+/// How often a full disk is asked whether there is room again.
+const FULL_RETRY: Duration = Duration::from_millis(500);
+
+/// What the upkeep has been told.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    state: Mutex<Mail>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct Mail {
+    woken: bool,
+    /// Durable changes of the definitions, in order.
+    changes: Vec<Definitions>,
+    stop: Stop,
+}
+
+impl Mailbox {
+    pub(super) fn wake(&self) {
+        self.state.lock().woken = true;
+        self.work.notify_one();
+    }
+
+    /// Changes that are durable. They are looked at when there is something else to do.
+    pub(super) fn push_changes(&self, changes: impl IntoIterator<Item = Definitions>) {
+        self.state.lock().changes.extend(changes);
+    }
+
+    pub(super) fn close(&self, how: Stop) {
+        let mut state = self.state.lock();
+        // Once abandoned, it stays so: a store that has failed must not write checkpoints at its shutdown.
+        if state.stop != Stop::Abandoned {
+            state.stop = how;
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Wait for `pause`. Returns false, at once, if the store stops.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while state.stop == Stop::No {
+            if self.work.wait_until(&mut state, until).timed_out() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Wait for something to do, at most for `limit`. Returns the changes made since the last call.
+    fn wait(&self, limit: Option<Duration>) -> (Vec<Definitions>, Stop) {
+        let mut state = self.state.lock();
+        while !state.woken && state.stop == Stop::No {
+            match limit {
+                Some(limit) => {
+                    if self.work.wait_for(&mut state, limit).timed_out() {
+                        break;
+                    }
+                }
+                None => self.work.wait(&mut state),
+            }
+        }
+        state.woken = false;
+        (std::mem::take(&mut state.changes), state.stop)
+    }
+}
+
+pub(super) struct Upkeep {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    segments: PathBuf,
+    supply: Arc<Supply>,
+    segment_bytes: u64,
+    /// sled, as long as it works.
+    pub(super) catalogue: Option<Catalogue>,
+    /// The durable definitions.
+    pub(super) snapshot: Snapshot,
+    /// The version that the snapshot file holds.
+    pub(super) stored_version: u64,
+    /// When the last checkpoint was written to sled.
+    pub(super) checkpointed: Option<Instant>,
+    /// The newest segment that was seen in use.
+    seen: u32,
+    pub(super) put_ranges: PutRanges,
+}
+
+impl Upkeep {
+    /// Take over what was recovered, and write the first checkpoint: it makes the new epoch durable once more.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        disk: Arc<dyn Disk>,
+        folder: PathBuf,
+        supply: Arc<Supply>,
+        segment_bytes: u64,
+        recovered: Recovered,
+    ) -> Result<Self, StoreError> {
+        let segments = folder.join(format::SEGMENTS);
+        let mut snapshot = recovered.definitions;
+        snapshot.epoch = recovered.epoch;
+        snapshot.store(&*disk, &folder)?;
+        let mut upkeep = Self {
+            stored_version: snapshot.version,
+            shared,
+            disk,
+            folder,
+            segments,
+            supply,
+            segment_bytes,
+            catalogue: recovered.catalogue,
+            snapshot,
+            checkpointed: None,
+            seen: 0,
+            put_ranges: PutRanges::default(),
+        };
+        upkeep.checkpoint_catalogue();
+        Ok(upkeep)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn segments_folder(&self) -> &Path {
+        &self.segments
+    }
+
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
+    pub(super) fn seal(&self, segment: u32) -> Seal {
+        Seal {
+            salt: self.shared.salt,
+            segment,
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn report_damage(&self, number: u32, offset: u64, reason: &str) {
+        let counters = &self.shared.counters;
+        counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+        let file = segment::path(&self.segments, number);
+        tracing::error!(file = %file.display(), offset, reason, "a record is damaged");
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            self.prepare_segment();
+            let (changes, stop) = self.shared.upkeep.wait(self.is_full().then_some(FULL_RETRY));
+            for change in changes {
+                definitions::apply(&mut self.snapshot.map, &change.changes);
+                self.snapshot.version = change.version;
+            }
+            match stop {
+                Stop::No => self.tidy(),
+                Stop::Graceful => {
+                    self.checkpoint();
+                    self.delete_dead();
+                    self.checkpoint_catalogue();
+                    break;
+                }
+                Stop::Abandoned => break,
+            }
+        }
+        self.supply.discard();
+    }
+
+    /// Have a segment ready for when the one in use is full. If that cannot be, the store is full.
+    fn prepare_segment(&self) {
+        match self.supply.prepare() {
+            Ok(()) => {
+                if self.shared.full.swap(false, Ordering::Relaxed) {
+                    tracing::info!("there is room for the log again");
+                }
+            }
+            Err(error) => {
+                if !self.shared.full.swap(true, Ordering::Relaxed) {
+                    let out_of_room = is_out_of_room(&error);
+                    tracing::error!(%error, out_of_room, "no segment can be made: puts are refused");
+                }
+            }
+        }
+    }
+
+    fn tidy(&mut self) {
+        let active = {
+            let mut index = self.shared.index.lock();
+            index.untidy = false;
+            index.settled_bytes = 0;
+            index.readable.0
+        };
+        if active != self.seen {
+            self.seen = active;
+            self.prepare_segment();
+            self.checkpoint();
+        }
+        self.delete_dead();
+        while self.compact() {
+            self.prepare_segment();
+            self.delete_dead();
+        }
+    }
+
+    /// Delete segments that nothing needs. One whose settles are needed for another that goes too waits until that one
+    /// is gone for good.
+    fn delete_dead(&mut self) {
+        loop {
+            self.store_needed_snapshot();
+            let doomed: Vec<u32> = {
+                let index = self.shared.index.lock();
+                let dead = index.segments.iter().filter(|(_, state)| {
+                    is_dead(state, index.synced_batch)
+                        && state.needed_by.is_empty()
+                        && state.definitions_to <= self.stored_version
+                });
+                dead.map(|(number, _)| *number).collect()
+            };
+            if doomed.is_empty() || !self.delete(&doomed) {
+                return;
+            }
+        }
+    }
+
+    /// If only changes of definitions keep a segment, write them to the snapshot.
+    fn store_needed_snapshot(&mut self) {
+        let needed = {
+            let index = self.shared.index.lock();
+            index.segments.values().any(|state| {
+                is_dead(state, index.synced_batch) && state.definitions_to > self.stored_version
+            })
+        };
+        if needed {
+            self.store_snapshot();
+        }
+    }
+
+    fn delete(&mut self, doomed: &[u32]) -> bool {
+        for number in doomed {
+            let path = segment::path(&self.segments, *number);
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::error!(file = %path.display(), %error, "a segment cannot be deleted");
+                return false;
+            }
+        }
+        // A settle may go only after the message it settles is gone for good.
+        if let Err(error) = self.disk.sync_folder(&self.segments) {
+            tracing::error!(%error, "the folder of the log cannot be synced; nothing more is deleted");
+            return false;
+        }
+        let mut index = self.shared.index.lock();
+        for number in doomed {
+            index.remove_segment(*number);
+            self.put_ranges.remove(number);
+        }
+        drop(index);
+        let deleted = crate::octets::wide(doomed.len());
+        let counters = &self.shared.counters;
+        counters.deleted_segments.fetch_add(deleted, Ordering::Relaxed);
+        self.shared.reading.forget();
+        true
+    }
+}
+
+fn is_dead(state: &SegmentState, synced_batch: u64) -> bool {
+    state.sealed && state.live == 0 && state.touched <= synced_batch
+}

@@ -1,0 +1,97 @@
+//! What must outlive the process: definitions, messages, settles.
+//!
+//! Here live [`Store`], the one way the broker speaks to its storage, and what stands behind it: [`EmbeddedStore`] (a
+//! message log and sled in a folder), [`MemoryStore`] (the oracle the others are compared with), [`FaultyStore`] (breaks
+//! any other on purpose) and [`conformance`], the tests every store must pass. Nothing here knows what a queue, a
+//! consumer or a user is: queues are numbers, definitions are octets, messages are opaque but for their storage form.
+//!
+//! How data comes through the embedded store: [`Store::append`] moves operations into a pending list and returns;
+//! the commit thread takes all of it, encodes it into one buffer, writes, updates the index, syncs once, raises the
+//! durable watermark and calls the waiters. Reads go through a reader thread which finds places in the index and
+//! reads them from the segments. A third thread deletes and compacts segments and writes checkpoints.
+
+mod catalogue;
+pub mod conformance;
+mod definitions;
+pub mod disk;
+mod embedded;
+mod error;
+mod faulty;
+mod index;
+mod log;
+mod memory;
+mod octets;
+mod operation;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use embedded::{EmbeddedStore, Options, SyncMode};
+pub use error::StoreError;
+pub use faulty::{Call, FaultyStore};
+pub use memory::MemoryStore;
+pub use operation::{
+    Change, Claimed, FetchLimit, Fetched, Operation, QueueId, Seq, Ticket, Usage,
+};
+
+/// Told once about a ticket: see [`Store::on_durable`]. Called on a thread of the store, with no lock of it held; must
+/// not block for long, since other waiters come after it.
+pub trait DurableWaiter: Send + Sync {
+    /// Everything up to `ticket` is durable, or need never be.
+    fn durable(&self, ticket: Ticket);
+    /// The ticket will never be durable.
+    fn failed(&self, error: &StoreError);
+}
+
+/// Where a fetch puts its answer. Called once on a thread of the store.
+pub type FetchDone = Box<dyn FnOnce(Result<Vec<Fetched>, StoreError>) + Send>;
+
+/// An ordered, durable map (queue, sequence) to message, with the definitions beside it.
+///
+/// The broker is the single writer of what it has claimed and numbers messages itself. No method blocks on the disk
+/// (except [`Store::shutdown`], and [`Store::definitions`] and [`Store::claim`] on stores that are opening), and none
+/// takes a lock that the broker may hold; answers come on threads of the store with none of its locks held.
+pub trait Store: Send + Sync + 'static {
+    /// Every definition: an ordered map of opaque keys to opaque values, including changes not durable yet.
+    fn definitions(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError>;
+
+    /// Change definitions, all of `changes` or none, in one order with the messages. Durable when the ticket is.
+    fn change(&self, changes: Vec<Change>) -> Result<Ticket, StoreError>;
+
+    /// A number no queue ever had.
+    fn next_queue_id(&self) -> QueueId;
+
+    /// Take a queue that was there before and learn what it holds. To be called once for every durable queue between
+    /// opening and [`Store::recovered`].
+    fn claim(&self, queue: QueueId) -> Result<Claimed, StoreError>;
+
+    /// All claims are made: whatever belongs to another queue of before is garbage and is dropped.
+    fn recovered(&self);
+
+    /// Take operations in order, emptying `operations` but for its capacity. The first gets the returned ticket, the
+    /// others those that follow; for an empty list it is the newest ticket given so far. On an error nothing was taken.
+    fn append(&self, operations: &mut Vec<Operation>) -> Result<Ticket, StoreError>;
+
+    /// The newest ticket up to which everything is durable, or need never be.
+    fn durable(&self) -> Ticket;
+
+    /// Call `waiter` once: when `ticket` is durable (at once, from a store thread, if it already is), or when it never
+    /// will be. Hurries a ticket that would otherwise have been lazy.
+    fn on_durable(&self, ticket: Ticket, waiter: Arc<dyn DurableWaiter>);
+
+    /// Read live messages of a queue in order of sequence, from `from` on. Sees everything appended before the call. A
+    /// message that turns out to be unreadable is left out, reported and counted.
+    fn fetch(&self, queue: QueueId, from: Seq, limit: FetchLimit, done: FetchDone);
+
+    /// Everything of a queue is gone. Durable like a settle.
+    fn drop_queue(&self, queue: QueueId) -> Result<Ticket, StoreError>;
+
+    /// Octets accepted and not written yet: what back-pressure on publishers is measured by.
+    fn backlog_bytes(&self) -> usize;
+
+    /// Sizes and counters.
+    fn usage(&self) -> Usage;
+
+    /// Make everything that waits durable, then stop. Whatever comes later fails with [`StoreError::Unavailable`].
+    fn shutdown(&self);
+}

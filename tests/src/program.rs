@@ -1,0 +1,162 @@
+//! The built program, as an operator runs it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::{Client, PATIENCE};
+
+/// The built binary: beside the folder that the test executable lies in.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join(format!("leveret{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        binary.is_file(),
+        "{} is missing: build the program first, with `cargo build -p leveret`",
+        binary.display()
+    );
+    binary
+}
+
+/// A command that nothing of the environment reaches but the path.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Run it to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// A running broker of its own. It is killed with this value.
+pub struct Program {
+    child: Child,
+    /// Lines of standard error so far.
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Program {
+    /// Serve `folder` on free ports; more arguments may follow. It is ready when this returns.
+    #[track_caller]
+    pub fn serve(folder: &Path, arguments: &[&str]) -> Self {
+        let program = Self::start(folder, arguments);
+        program.wait_for_line(" ready ");
+        program
+    }
+
+    /// As [`Self::serve`], without waiting for it to be ready.
+    #[track_caller]
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let folder = folder.to_str().unwrap();
+        let mut all = vec!["serve", "--data-dir", folder, "--listen", "127.0.0.1:0"];
+        all.extend(["--metrics-listen", "none"]);
+        all.extend(arguments);
+        let mut child = command(&all).spawn().unwrap();
+        let errors = child.stderr.take().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Wait until a line of the log holds `part`, and give it.
+    #[track_caller]
+    pub fn wait_for_line(&self, part: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let found = {
+                let log = self.log.lock().unwrap();
+                log.iter().find(|line| line.contains(part)).cloned()
+            };
+            if let Some(line) = found {
+                return line;
+            }
+            let waited = began.elapsed();
+            assert!(
+                waited < PATIENCE,
+                "no line with {part:?} in the log: {:#?}",
+                self.log.lock().unwrap()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// The address of the first AMQP listener, from the ready line.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        let line = self.wait_for_line(" ready ");
+        let (_, after) = line.split_once("amqp=\"").expect("the ready line says amqp");
+        let (address, _) = after.split_once('"').unwrap();
+        address.parse().expect("the ready line names an address")
+    }
+
+    /// A client with channel 1 open.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        let mut client = Client::connect(self.address());
+        client.open_channel(1);
+        client
+    }
+
+    /// Send it a signal, by the name that `kill` knows.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Wait for its end: how it ended, and what it logged.
+    #[track_caller]
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        (status, log)
+    }
+
+    /// What it wrote to standard output. It must have ended.
+    pub fn output(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut output) = self.child.stdout.take() {
+            output.read_to_string(&mut text).unwrap();
+        }
+        text
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
