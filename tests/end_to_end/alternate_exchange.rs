@@ -74,13 +74,3 @@ fn an_alternate_without_a_queue_returns_the_message() {
     let returned = client.expect_return(1);
     assert_eq!(returned.method.exchange.as_str(), "x");
 }
-
-#[test]
-fn the_default_exchange_may_be_the_alternate_of_another() {
-    let server = Server::start();
-    let mut client = server.client();
-    client.call(1, with_alternate("x", "direct", ""));
-    client.call(1, queue("q"));
-    client.publish(1, &Publish::to("x", "q").mandatory().body("by name"));
-    assert_eq!(client.drain(1, "q"), ["by name"]);
-}

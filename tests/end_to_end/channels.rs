@@ -50,9 +50,8 @@ fn channel_max_bounds_the_count_and_not_the_number() {
     client.call(65_535, queue("q"));
     client.close_channel(1);
     client.open_channel(300);
-    client.expect_fatal(
-        3,
-        channel::Open {},
+    client.send(3, channel::Open {});
+    client.expect_hard_error(
         530,
         "NOT_ALLOWED - number of channels opened (2) has reached the negotiated channel_max (2)",
     );

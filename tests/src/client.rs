@@ -205,8 +205,7 @@ impl Client {
 
     fn event(&mut self, frame: &Frame) -> Event {
         let channel = frame.channel;
-        let method =
-            parse_method(&frame.payload).expect("the broker sends methods that decode");
+        let method = parse_method(&frame.payload).expect("the broker sends methods that decode");
         match method {
             AMQPClass::Basic(basic::AMQPMethod::Deliver(method)) => Event::Delivery(Delivery {
                 channel,

@@ -111,7 +111,9 @@ impl Program {
     #[track_caller]
     pub fn address(&self) -> SocketAddr {
         let line = self.wait_for_line(" ready ");
-        let (_, after) = line.split_once("amqp=\"").expect("the ready line says amqp");
+        let (_, after) = line
+            .split_once("amqp=\"")
+            .expect("the ready line says amqp");
         let (address, _) = after.split_once('"').unwrap();
         address.parse().expect("the ready line names an address")
     }

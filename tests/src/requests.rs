@@ -266,7 +266,10 @@ impl Client {
             Event::Got(number, got) if number == channel => Some(got),
             Event::Method(number, method) if number == channel => {
                 let empty = basic::GetEmpty::from_class(method.clone());
-                assert!(empty.is_some(), "expected get-ok or get-empty, got {method:?}");
+                assert!(
+                    empty.is_some(),
+                    "expected get-ok or get-empty, got {method:?}"
+                );
                 None
             }
             other => panic!("expected get-ok or get-empty, got {other:?}"),

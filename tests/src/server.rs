@@ -32,8 +32,8 @@ impl Server {
             .enable_all()
             .build()
             .unwrap();
-        let builder = Broker::builder()
-            .configure(|config| config.limits.login_failure_delay_seconds = 0);
+        let builder =
+            Broker::builder().configure(|config| config.limits.login_failure_delay_seconds = 0);
         let broker = runtime
             .block_on(change(builder).start())
             .expect("the broker starts");
@@ -77,7 +77,10 @@ impl Server {
     /// Shut it down in good order.
     pub fn shut_down(&mut self) {
         let broker = self.broker.take().expect("the broker was not shut down");
-        let runtime = self.runtime.as_ref().expect("the runtime is there until the drop");
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("the runtime is there until the drop");
         runtime.block_on(broker.shutdown());
     }
 }

@@ -19,6 +19,9 @@ pub(crate) const REJECT: u16 = 90;
 /// Method id of `basic.nack`.
 pub(crate) const NACK: u16 = 120;
 
+/// Method id of `basic.qos`.
+pub(crate) const QOS: u16 = 10;
+
 /// What the machine does with a method on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

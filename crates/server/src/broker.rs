@@ -21,6 +21,9 @@ use crate::node::{Churn, Handshakes, Node};
 /// How long connections have to take their leave at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// How often a failed store is looked for; sessions learn of it at once.
+const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Octets of output above which a connection's socket is not read, as a multiple of the mark
 /// above which it gets no deliveries: replies must find room there too.
 const OUTPUT_MAX_FACTOR: usize = 4;
@@ -128,7 +131,7 @@ pub struct Broker {
     amqp: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
     /// Removed when the broker goes.
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Broker {
@@ -139,7 +142,10 @@ impl Broker {
             metrics_listen: Vec::new(),
             ..Config::default()
         };
-        BrokerBuilder { config, storage: Storage::Memory }
+        BrokerBuilder {
+            config,
+            storage: Storage::Memory,
+        }
     }
 
     /// Start a broker as the program does.
@@ -156,7 +162,10 @@ impl Broker {
     /// The first of them.
     pub fn address(&self) -> SocketAddr {
         // A configuration without a listener is refused at the start.
-        self.amqp.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+        self.amqp
+            .first()
+            .copied()
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// Where metrics are served.
@@ -169,6 +178,17 @@ impl Broker {
         &self.node.broker
     }
 
+    /// Wait until the store can no longer make anything durable, and learn why. Nothing is confirmed
+    /// from then on; a new start recovers from what is on the disk.
+    pub async fn store_failed(&self) -> String {
+        loop {
+            if self.store.usage().poisoned {
+                return "a write or sync of the message log failed".to_owned();
+            }
+            tokio::time::sleep(STORE_CHECK_INTERVAL).await;
+        }
+    }
+
     /// Stop: no new clients, connection.close 320 to those who are there, everything on disk.
     pub async fn shutdown(mut self) {
         for listener in self.listeners.drain(..) {
@@ -177,8 +197,14 @@ impl Broker {
         self.node.stopping.notify_waiters();
         self.node.broker.close_connections(&CloseReason::Shutdown);
         let mut tasks = self.node.tasks.subscribe();
-        if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait_for(|tasks| *tasks == 0)).await.is_err() {
-            tracing::warn!(connections = *tasks.borrow(), "some connections did not close in time");
+        if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait_for(|tasks| *tasks == 0))
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = *tasks.borrow(),
+                "some connections did not close in time"
+            );
         }
         let store = Arc::clone(&self.store);
         if let Err(error) = tokio::task::spawn_blocking(move || store.shutdown()).await {
@@ -205,7 +231,10 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         handshakes: Handshakes::new(config.limits.unauthenticated_connections),
         churn: Churn::default(),
         write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
-        output_max: config.limits.outbox_high_bytes.saturating_mul(OUTPUT_MAX_FACTOR),
+        output_max: config
+            .limits
+            .outbox_high_bytes
+            .saturating_mul(OUTPUT_MAX_FACTOR),
         stopping: Notify::new(),
         tasks,
     });
@@ -215,33 +244,44 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         listeners: Vec::new(),
         amqp: Vec::new(),
         metrics: Vec::new(),
-        _folder: folder,
+        folder,
     };
     for address in &config.listen {
         let (listener, bound) = bind(address).await?;
         started.amqp.push(bound);
-        started.listeners.push(tokio::spawn(listener::accept(listener, Arc::clone(&node))));
+        started
+            .listeners
+            .push(tokio::spawn(listener::accept(listener, Arc::clone(&node))));
     }
     let data_dir = started.data_dir(config);
-    let source = Arc::new(metrics::Source { node, identity: identity(config, data_dir) });
+    let source = Arc::new(metrics::Source {
+        node,
+        identity: identity(config, data_dir),
+    });
     for address in &config.metrics_listen {
         let (listener, bound) = bind(address).await?;
         started.metrics.push(bound);
-        started.listeners.push(tokio::spawn(metrics::serve(listener, Arc::clone(&source))));
+        started
+            .listeners
+            .push(tokio::spawn(metrics::serve(listener, Arc::clone(&source))));
     }
     Ok(started)
 }
 
 impl Broker {
     fn data_dir(&self, config: &Config) -> Option<PathBuf> {
-        match &self._folder {
+        match &self.folder {
             Some(folder) => Some(folder.path().to_owned()),
             None => config.data_dir.is_dir().then(|| config.data_dir.clone()),
         }
     }
 }
 
-type Opened = (Arc<dyn Store>, leveret_broker::Broker, Option<tempfile::TempDir>);
+type Opened = (
+    Arc<dyn Store>,
+    leveret_broker::Broker,
+    Option<tempfile::TempDir>,
+);
 
 /// Open store and node on a thread that may block.
 async fn open(config: &Config, storage: Storage) -> Result<Opened, StartError> {
@@ -253,19 +293,26 @@ async fn open(config: &Config, storage: Storage) -> Result<Opened, StartError> {
             Storage::Memory => Arc::new(MemoryStore::new()),
             Storage::Folder(folder) => open_folder(folder, &store)?,
             Storage::Temporary => {
-                let folder = tempfile::tempdir().map_err(|error| StartError::Interrupted(error.to_string()))?;
+                let folder = tempfile::tempdir()
+                    .map_err(|error| StartError::Interrupted(error.to_string()))?;
                 let opened = open_folder(folder.path().to_owned(), &store)?;
                 temporary = Some(folder);
                 opened
             }
         };
-        let broker = leveret_broker::Broker::open(options, Arc::clone(&store)).map_err(StartError::Broker)?;
+        let broker = leveret_broker::Broker::open(options, Arc::clone(&store))
+            .map_err(StartError::Broker)?;
         Ok((store, broker, temporary))
     });
-    opening.await.map_err(|error| StartError::Interrupted(error.to_string()))?
+    opening
+        .await
+        .map_err(|error| StartError::Interrupted(error.to_string()))?
 }
 
-fn open_folder(folder: PathBuf, config: &crate::config::StoreConfig) -> Result<Arc<dyn Store>, StartError> {
+fn open_folder(
+    folder: PathBuf,
+    config: &crate::config::StoreConfig,
+) -> Result<Arc<dyn Store>, StartError> {
     let mut options = Options::new(&folder);
     options.segment_bytes = config.segment_bytes;
     options.lazy_interval = Duration::from_millis(config.lazy_interval_milliseconds);
@@ -280,7 +327,10 @@ fn open_folder(folder: PathBuf, config: &crate::config::StoreConfig) -> Result<A
 }
 
 async fn bind(address: &ListenAddress) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Listen { address: address.clone(), source };
+    let failed = |source| StartError::Listen {
+        address: address.clone(),
+        source,
+    };
     let looked_up = address.clone();
     let candidates = tokio::task::spawn_blocking(move || looked_up.candidates())
         .await
@@ -307,7 +357,10 @@ fn broker_options(config: &Config) -> BrokerOptions {
             transaction_bytes: limits.transaction_bytes,
         },
         default_vhost: config.default_vhost.clone(),
-        default_user: (config.default_user.name.clone(), config.default_user.password.expose().to_owned()),
+        default_user: (
+            config.default_user.name.clone(),
+            config.default_user.password.expose().to_owned(),
+        ),
         loopback_users: config.loopback_users.clone(),
     }
 }

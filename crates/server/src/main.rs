@@ -116,7 +116,15 @@ async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> 
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    tracing::info!(signal = signals.next().await, "stopping");
+    // Outside of the log line: its fields are not evaluated at a level that is switched off.
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        reason = broker.store_failed() => {
+            broker.shutdown().await;
+            return Err(Failure::new(Exit::Io, reason));
+        }
+    };
+    tracing::info!(signal, "stopping");
     tokio::select! {
         () = broker.shutdown() => {}
         // Whoever asks twice does not want to wait. What was confirmed is on the disk.

@@ -55,7 +55,11 @@ pub(crate) struct Handshake<'a> {
 
 impl Handshakes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, waiting: Mutex::default(), next: AtomicU64::new(0) }
+        Self {
+            limit,
+            waiting: Mutex::default(),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// Take a place; the oldest of too many loses his.
@@ -69,7 +73,11 @@ impl Handshakes {
             oldest.notify_one();
         }
         waiting.insert(number, Arc::clone(&displaced));
-        Handshake { handshakes: self, number, displaced }
+        Handshake {
+            handshakes: self,
+            number,
+            displaced,
+        }
     }
 }
 

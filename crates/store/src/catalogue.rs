@@ -64,8 +64,8 @@ impl Catalogue {
         match guarded(|| Self::try_open(&path)) {
             Ok(catalogue) => (Some(catalogue), None),
             Err(broken) => {
-                let fresh = move_aside(folder, &path)
-                    .and_then(|()| guarded(|| Self::try_open(&path)));
+                let fresh =
+                    move_aside(folder, &path).and_then(|()| guarded(|| Self::try_open(&path)));
                 match fresh {
                     Ok(catalogue) => (Some(catalogue), Some(broken)),
                     Err(again) => (None, Some(format!("{broken}; then {again}"))),
@@ -153,7 +153,8 @@ impl Catalogue {
                 batch.remove(COMPLETE_KEY);
             }
             self.definitions.apply_batch(batch)?;
-            self.marks.insert(EPOCH_KEY, &snapshot.epoch.to_le_bytes())?;
+            self.marks
+                .insert(EPOCH_KEY, &snapshot.epoch.to_le_bytes())?;
             Ok(())
         })
     }

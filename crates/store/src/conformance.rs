@@ -52,7 +52,10 @@ pub fn run_with_crashes<S: Store>(mut open: impl FnMut() -> S, mut crash: impl F
 }
 
 /// Which test was running, in the output of one that fails.
-#[expect(clippy::print_stdout, reason = "shown by the test harness when a test fails")]
+#[expect(
+    clippy::print_stdout,
+    reason = "shown by the test harness when a test fails"
+)]
 fn announce(name: &str) {
     println!("conformance: {name}");
 }

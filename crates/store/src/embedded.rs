@@ -221,7 +221,11 @@ impl Store for EmbeddedStore {
     fn recovered(&self) {
         let (queues, messages) = self.shared.index.lock().drop_unclaimed(self.shared.epoch);
         if messages > 0 {
-            tracing::warn!(queues, messages, "dropped messages of queues that are not defined");
+            tracing::warn!(
+                queues,
+                messages,
+                "dropped messages of queues that are not defined"
+            );
         }
         self.shared.upkeep.wake();
     }
@@ -282,4 +286,3 @@ impl Store for EmbeddedStore {
 fn at_most(part: u64, percent: u64, whole: u64) -> bool {
     part.saturating_mul(100) <= whole.saturating_mul(percent)
 }
-

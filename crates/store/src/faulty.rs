@@ -114,8 +114,7 @@ impl<S: Store> FaultyStore<S> {
     pub fn poison(&self, reason: &str) {
         let durable = self.durable().0;
         self.faults.ceiling.fetch_min(durable, Ordering::AcqRel);
-        self.faults
-            .poison(&StoreError::Poisoned(reason.to_owned()));
+        self.faults.poison(&StoreError::Poisoned(reason.to_owned()));
     }
 }
 
@@ -124,7 +123,10 @@ impl Faults {
     fn count(&self, call: Call) -> Result<(), StoreError> {
         let mut plan = self.plan.lock();
         if let Some(error) = &plan.poisoned
-            && matches!(call, Call::Append | Call::Change | Call::DropQueue | Call::Report)
+            && matches!(
+                call,
+                Call::Append | Call::Change | Call::DropQueue | Call::Report
+            )
         {
             return Err(error.clone());
         }
@@ -147,7 +149,8 @@ impl Faults {
     /// Tell `waiter` what became of its ticket.
     fn report(&self, ticket: Ticket, waiter: &Arc<dyn DurableWaiter>) {
         if let Err(error) = self.count(Call::Report) {
-            self.ceiling.fetch_min(ticket.0.saturating_sub(1), Ordering::AcqRel);
+            self.ceiling
+                .fetch_min(ticket.0.saturating_sub(1), Ordering::AcqRel);
             self.poison(&error);
             waiter.failed(&error);
         } else {
@@ -257,8 +260,12 @@ impl<S: Store> Store for FaultyStore<S> {
                     messages: 0,
                     bytes: 0,
                 };
-                self.inner
-                    .fetch(queue, Seq::MAX, nothing, Box::new(move |_| done(Err(error))));
+                self.inner.fetch(
+                    queue,
+                    Seq::MAX,
+                    nothing,
+                    Box::new(move |_| done(Err(error))),
+                );
             }
         }
     }

@@ -30,9 +30,7 @@ pub use embedded::{EmbeddedStore, Options, SyncMode};
 pub use error::StoreError;
 pub use faulty::{Call, FaultyStore};
 pub use memory::MemoryStore;
-pub use operation::{
-    Change, Claimed, FetchLimit, Fetched, Operation, QueueId, Seq, Ticket, Usage,
-};
+pub use operation::{Change, Claimed, FetchLimit, Fetched, Operation, QueueId, Seq, Ticket, Usage};
 
 /// Told once about a ticket: see [`Store::on_durable`]. Called on a thread of the store, with no lock of it held; must
 /// not block for long, since other waiters come after it.

@@ -124,7 +124,11 @@ impl MemoryStore {
     fn with(image: Image, epoch: u32, manual: bool) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                stable: if manual { image.clone() } else { Image::default() },
+                stable: if manual {
+                    image.clone()
+                } else {
+                    Image::default()
+                },
                 current: image,
                 waiting: VecDeque::new(),
                 newest: 0,
@@ -250,8 +254,7 @@ impl Store for MemoryStore {
         if self.shared.state.lock().closed {
             return Err(closed());
         }
-        self.shared
-            .take(operations.drain(..).map(Entry::Operation))
+        self.shared.take(operations.drain(..).map(Entry::Operation))
     }
 
     fn durable(&self) -> Ticket {
@@ -272,12 +275,13 @@ impl Store for MemoryStore {
 
     fn fetch(&self, queue: QueueId, from: Seq, limit: FetchLimit, done: FetchDone) {
         let mut state = self.shared.state.lock();
-        let fetched = if state.closed {
-            Err(closed())
-        } else {
-            Ok(state.current.fetch(queue, from, limit))
-        };
-        state.due.push_back(Box::new(move || done(fetched)));
+        if state.closed {
+            drop(state);
+            done(Err(closed()));
+            return;
+        }
+        let fetched = state.current.fetch(queue, from, limit);
+        state.due.push_back(Box::new(move || done(Ok(fetched))));
         self.shared.wake.notify_one();
     }
 

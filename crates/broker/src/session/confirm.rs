@@ -35,6 +35,13 @@ impl Confirms {
         self.last
     }
 
+    /// The last publish failed: it is never confirmed.
+    pub(super) fn withdraw(&mut self) {
+        if self.pending.pop_back().is_some() {
+            self.last -= 1;
+        }
+    }
+
     /// Publish `number` waits for `ticket`, besides what it waits for already.
     #[inline]
     pub(super) fn wait_for(&mut self, number: u64, ticket: Ticket) {
@@ -76,6 +83,15 @@ mod tests {
         confirms.publish();
         assert_eq!(confirms.advance(Ticket::NONE), Some(Confirmed { tag: 2, count: 2 }));
         assert_eq!(confirms.advance(Ticket::NONE), None);
+    }
+
+    #[test]
+    fn a_publish_that_failed_is_not_confirmed() {
+        let mut confirms = Confirms::default();
+        confirms.publish();
+        confirms.publish();
+        confirms.withdraw();
+        assert_eq!(confirms.advance(Ticket::NONE), Some(Confirmed { tag: 1, count: 1 }));
     }
 
     #[test]

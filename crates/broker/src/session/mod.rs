@@ -295,6 +295,13 @@ impl Session {
             Ok(()) => Ok(()),
             Err(Failure::Connection(error)) => Err(error),
             Err(Failure::Channel(error)) => {
+                tracing::warn!(
+                    connection = %self.peer.name,
+                    user = %self.user.name(),
+                    vhost = %self.vhost.name(),
+                    channel = number,
+                    "channel error: {error}"
+                );
                 self.end_channel(number, output).map_err(connection_error)?;
                 self.emit(number, Held::End(Some(error)), output);
                 Ok(())

@@ -66,6 +66,9 @@ impl Session {
         match done {
             Ok(()) => Ok(()),
             Err(failure) => {
+                if let Some(Mode::Confirm(confirms)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode) {
+                    confirms.withdraw();
+                }
                 self.flush(output)?;
                 let (class, method) = BASIC_PUBLISH;
                 self.settle_failure(number, Err(failure.at(class, method)), output)

@@ -20,7 +20,7 @@ use crate::{
     credentials::Secret,
     error::ConnectionError,
     event::Event,
-    method::{Kind, NACK, REJECT, strip_line_breaks},
+    method::{BASIC, Kind, NACK, QOS, REJECT, strip_line_breaks},
 };
 
 /// Octets of a method payload before its arguments: class and method id.
@@ -139,9 +139,17 @@ impl Connection {
             }),
             Kind::Settlement => Settlement::parse(method, arguments)
                 .map(|settlement| Some(settlement.into_event(channel))),
-            _ => {
-                parse_method(payload).map(|method| self.on_cold_method(channel, kind, method, now))
-            }
+            _ => parse_method(payload).map(|method| {
+                match prefetch_size(class, method.get_amqp_method_id(), arguments) {
+                    Some(size) => {
+                        let error = ConnectionError::not_implemented(format_args!(
+                            "prefetch_size!=0 ({size})"
+                        ));
+                        Some(self.fail(error.at_method(&method), now))
+                    }
+                    None => self.on_cold_method(channel, kind, method, now),
+                }
+            }),
         };
         result.unwrap_or_else(|error| Some(self.fail(undecodable(&error), now)))
     }
@@ -228,6 +236,15 @@ impl Connection {
         };
         Some(self.fail(error.at(class, method), now))
     }
+}
+
+/// The prefetch in octets that a `basic.qos` asks for, if it does: RabbitMQ has none. amq-protocol
+/// reads past the field, so it is looked at here.
+fn prefetch_size(class: u16, method: u16, arguments: &[u8]) -> Option<u32> {
+    let size = arguments
+        .first_chunk()
+        .map(|octets| u32::from_be_bytes(*octets));
+    size.filter(|size| (class, method) == (BASIC, QOS) && *size != 0)
 }
 
 /// What a client says about deliveries. Much smaller than an [`Event`], which is made of it at the

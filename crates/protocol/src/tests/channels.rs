@@ -427,3 +427,10 @@ fn a_channel_that_is_not_open_gets_no_replies() {
     assert_eq!(script.flush().event_text(), "close");
     script.expect_quiet();
 }
+
+#[test]
+fn a_prefetch_in_octets_is_not_implemented() {
+    let mut script = Script::running();
+    script.sends(&raw_method(1, 60, 10, &[0, 0, 0, 5, 0, 1, 0]));
+    script.expect_hard_error(540, "NOT_IMPLEMENTED - prefetch_size!=0 (5)", 60, 10);
+}

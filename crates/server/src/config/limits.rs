@@ -37,9 +37,6 @@ pub struct Limits {
     /// Octets of one message's body; a larger one is refused with 406 at its content header, before
     /// any of it is held. At most 536870912.
     pub max_message_size: u64,
-    /// Tables within tables in a field table. No client needs many, and depth is a stack for whoever
-    /// reads them.
-    pub table_depth: usize,
     /// Open connections of the node. Refused with 530; keeps memory and file descriptors bounded.
     pub connections: usize,
     /// Connections that have not logged in yet, counted apart so that silent sockets cannot take
@@ -82,7 +79,6 @@ impl Default for Limits {
             content_stall_timeout_seconds: 60,
             write_stall_timeout_seconds: 120,
             max_message_size: 16 << 20,
-            table_depth: 64,
             connections: 65_536,
             unauthenticated_connections: 1000,
             consumers_per_channel: 10_000,

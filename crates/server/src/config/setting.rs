@@ -80,7 +80,6 @@ settings! {
     "limits.content_stall_timeout_seconds", "LEVERET_LIMITS_CONTENT_STALL_TIMEOUT_SECONDS", PATIENCE, limits.content_stall_timeout_seconds;
     "limits.write_stall_timeout_seconds", "LEVERET_LIMITS_WRITE_STALL_TIMEOUT_SECONDS", PATIENCE, limits.write_stall_timeout_seconds;
     "limits.max_message_size", "LEVERET_LIMITS_MAX_MESSAGE_SIZE", 1..=MAX_MESSAGE_SIZE_CAP, limits.max_message_size;
-    "limits.table_depth", "LEVERET_LIMITS_TABLE_DEPTH", 1..=512, limits.table_depth;
     "limits.connections", "LEVERET_LIMITS_CONNECTIONS", COUNT, limits.connections;
     "limits.unauthenticated_connections", "LEVERET_LIMITS_UNAUTHENTICATED_CONNECTIONS", COUNT, limits.unauthenticated_connections;
     "limits.consumers_per_channel", "LEVERET_LIMITS_CONSUMERS_PER_CHANNEL", COUNT, limits.consumers_per_channel;

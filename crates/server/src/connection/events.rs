@@ -30,7 +30,9 @@ impl Link<'_> {
     /// Act on one event.
     #[inline]
     pub(super) fn handle(&mut self, event: Event, now: Duration) -> Result<(), End> {
-        let Some(session) = &mut self.session else { return self.handle_handshake(event, now) };
+        let Some(session) = &mut self.session else {
+            return self.handle_handshake(event, now);
+        };
         let machine = &mut self.machine;
         let done = match event {
             Event::Publish(channel, publish) => session.publish(channel, publish, machine),
@@ -50,8 +52,6 @@ impl Link<'_> {
                 );
                 session.channel_failed(channel, machine)
             }
-            // The session had done with the channel when it was told to close.
-            Event::ChannelClosed(_) => Ok(()),
             Event::Close => {
                 let flushed = session.flush(machine);
                 self.close_pending = true;
@@ -69,7 +69,10 @@ impl Link<'_> {
                 Ok(())
             }
             Event::Lost(reason) => return Err(End::Lost(reason)),
-            Event::Closed | Event::Login(_) | Event::Open { .. } => Ok(()),
+            // The session had done with a closed channel when it was told to close it.
+            Event::ChannelClosed(_) | Event::Closed | Event::Login(_) | Event::Open { .. } => {
+                Ok(())
+            }
         };
         if let Err(error) = done {
             self.fail(&error, now);
@@ -102,7 +105,10 @@ impl Link<'_> {
         let from_loopback = self.peer.ip().to_canonical().is_loopback();
         match self.node.broker.login(user, password, from_loopback) {
             Ok(user) => {
-                self.node.churn.logins_succeeded.fetch_add(1, Ordering::Relaxed);
+                self.node
+                    .churn
+                    .logins_succeeded
+                    .fetch_add(1, Ordering::Relaxed);
                 tracing::info!(peer = %self.peer, user = %user.name(), mechanism, "authenticated");
                 self.user = Some(Arc::new(user));
                 self.machine.accept_login(now);
@@ -112,18 +118,27 @@ impl Link<'_> {
     }
 
     fn refuse_login(&mut self, mechanism: &str, user: &str, reason: &str, now: Duration) {
-        self.node.churn.logins_failed.fetch_add(1, Ordering::Relaxed);
+        self.node
+            .churn
+            .logins_failed
+            .fetch_add(1, Ordering::Relaxed);
         tracing::warn!(peer = %self.peer, user = ?user, mechanism, reason, "login refused");
         self.machine.refuse_login(mechanism, now);
     }
 
     fn open(&mut self, vhost: &str, now: Duration) {
-        let Some(user) = self.user.clone() else { return };
+        let Some(user) = self.user.clone() else {
+            return;
+        };
         let peer = Peer {
             name: self.name.clone(),
             consumer_cancel_notify: self.machine.capabilities().consumer_cancel_notify,
         };
-        match self.node.broker.open_session(Arc::clone(&user), vhost, peer) {
+        match self
+            .node
+            .broker
+            .open_session(Arc::clone(&user), vhost, peer)
+        {
             Ok(session) => {
                 tracing::info!(peer = %self.peer, user = %user.name(), vhost = ?vhost, "connection opened");
                 self.session = Some(session);
@@ -132,9 +147,9 @@ impl Link<'_> {
             Err(refused) => {
                 let error = ConnectionError::not_allowed(&refused);
                 let error = match refused {
-                    OpenRefused::NoVhost(_) | OpenRefused::NoAccess { .. } | OpenRefused::TooManyConnections(_) => {
-                        error.at(10, 40)
-                    }
+                    OpenRefused::NoVhost(_)
+                    | OpenRefused::NoAccess { .. }
+                    | OpenRefused::TooManyConnections(_) => error.at(10, 40),
                 };
                 self.log_failure(&error);
                 self.machine.close(&error, now);
@@ -145,7 +160,12 @@ impl Link<'_> {
     /// Answer the client's connection.close once all earlier replies are out. Its exclusive queues
     /// are gone before it hears of it (protocol.md 2.11).
     pub(super) fn answer_close(&mut self, now: Duration) {
-        if self.close_pending && self.session.as_ref().is_none_or(leveret_broker::Session::is_settled) {
+        if self.close_pending
+            && self
+                .session
+                .as_ref()
+                .is_none_or(leveret_broker::Session::is_settled)
+        {
             self.close_pending = false;
             self.end_session();
             self.machine.accept_close(now);
@@ -167,7 +187,10 @@ impl Link<'_> {
 
     fn log_failure(&self, error: &ConnectionError) {
         let user = self.user.as_ref().map_or("", |user| user.name());
-        let vhost = self.session.as_ref().map_or("", |session| session.vhost().name());
+        let vhost = self
+            .session
+            .as_ref()
+            .map_or("", |session| session.vhost().name());
         tracing::warn!(peer = %self.peer, user, vhost, "connection error: {error}");
     }
 
@@ -177,14 +200,22 @@ impl Link<'_> {
         match end {
             End::Closed => tracing::info!(%peer, user, "connection closed"),
             // A health check connects and goes; nobody wants to read of it.
-            End::PeerGone if !self.machine.has_received() => tracing::debug!(%peer, "connection closed before any octet"),
-            End::PeerGone => tracing::warn!(%peer, user, "connection closed: the peer closed the socket unexpectedly"),
+            End::PeerGone if !self.machine.has_received() => {
+                tracing::debug!(%peer, "connection closed before any octet");
+            }
+            End::PeerGone => {
+                tracing::warn!(%peer, user, "connection closed: the peer closed the socket unexpectedly");
+            }
             End::Lost(LostReason::HeartbeatMissed) => {
                 tracing::warn!(%peer, user, "connection closed: no heartbeat from the peer");
             }
             End::Lost(reason) => tracing::warn!(%peer, user, "connection closed: {reason:?}"),
-            End::Failed(error) => tracing::warn!(%peer, user, %error, "connection closed: the socket failed"),
-            End::WriteStalled => tracing::warn!(%peer, user, "connection closed: the peer reads nothing"),
+            End::Failed(error) => {
+                tracing::warn!(%peer, user, %error, "connection closed: the socket failed");
+            }
+            End::WriteStalled => {
+                tracing::warn!(%peer, user, "connection closed: the peer reads nothing");
+            }
         }
     }
 }

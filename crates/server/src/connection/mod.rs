@@ -73,8 +73,12 @@ struct Link<'a> {
 
 /// Serve a client until the connection is over.
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>) {
-    node.churn.connections_opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let own = stream.local_addr().map_or_else(|_| "unknown".to_owned(), |own| own.to_string());
+    node.churn
+        .connections_opened
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let own = stream
+        .local_addr()
+        .map_or_else(|_| "unknown".to_owned(), |own| own.to_string());
     let now = node.clock.now();
     let machine = Connection::new(Arc::clone(&node.protocol), now);
     let mut link = Link {
@@ -93,7 +97,9 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>)
     };
     let end = link.run().await;
     link.finish(end).await;
-    node.churn.connections_closed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    node.churn
+        .connections_closed
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
 impl Link<'_> {
@@ -242,7 +248,9 @@ impl Link<'_> {
     /// Let the machine do what is due, and sleep until its next deadline.
     fn poll_timer(&mut self, context: &mut Context<'_>, now: Duration) -> Result<(), End> {
         loop {
-            let stall = self.stalled_since.map(|since| since + self.node.write_stall);
+            let stall = self
+                .stalled_since
+                .map(|since| since + self.node.write_stall);
             if stall.is_some_and(|stall| stall <= now) {
                 return Err(End::WriteStalled);
             }
@@ -306,7 +314,9 @@ impl Link<'_> {
         let _ = self.stream.shutdown().await;
         if lingers {
             let mut scratch = [0; 4096];
-            let drain = async { while matches!(self.stream.read(&mut scratch).await, Ok(count) if count > 0) {} };
+            let drain = async {
+                while matches!(self.stream.read(&mut scratch).await, Ok(count) if count > 0) {}
+            };
             let _ = tokio::time::timeout(LINGER, drain).await;
         }
     }

@@ -15,16 +15,27 @@ impl Families {
         name: &str,
         help: &str,
         labels: &[(&str, &str)],
-        value: f64,
+        value: u64,
     ) -> Result<(), prometheus::Error> {
         let gauge = Gauge::with_opts(options(name, help, labels))?;
-        gauge.set(value);
+        gauge.set(double(value));
         self.0.extend(gauge.collect());
         Ok(())
     }
 
-    /// A value that only grows.
+    /// A count that only grows.
     pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: u64,
+    ) -> Result<(), prometheus::Error> {
+        self.amount(name, help, labels, double(value))
+    }
+
+    /// An amount that only grows and need not be whole.
+    pub(super) fn amount(
         &mut self,
         name: &str,
         help: &str,
@@ -44,5 +55,14 @@ impl Families {
 }
 
 fn options(name: &str, help: &str, labels: &[(&str, &str)]) -> Opts {
-    labels.iter().fold(Opts::new(name, help), |options, (label, value)| options.const_label(*label, *value))
+    labels
+        .iter()
+        .fold(Opts::new(name, help), |options, (label, value)| {
+            options.const_label(*label, *value)
+        })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a Prometheus value is a double")]
+fn double(value: u64) -> f64 {
+    value as f64
 }

@@ -29,7 +29,9 @@ pub(crate) struct Source {
 
 /// Serve metrics until the task is aborted.
 pub(crate) async fn serve(listener: TcpListener, source: Arc<Source>) {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(source);
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(source);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the metrics listener failed");
     }
@@ -47,5 +49,9 @@ async fn metrics(State(source): State<Arc<Source>>) -> Response {
 
 fn failure(reason: &str) -> Response {
     tracing::error!(reason, "cannot make the metrics");
-    (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot make the metrics: {reason}\n")).into_response()
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("cannot make the metrics: {reason}\n"),
+    )
+        .into_response()
 }

@@ -12,13 +12,17 @@ pub(super) fn resident_bytes() -> Option<u64> {
 pub(super) fn open_fds() -> Option<u64> {
     let entries = fs::read_dir("/proc/self/fd").ok()?;
     // One of them reads the folder.
-    u64::try_from(entries.count()).ok().map(|count| count.saturating_sub(1))
+    u64::try_from(entries.count())
+        .ok()
+        .map(|count| count.saturating_sub(1))
 }
 
 /// File descriptors that may be open.
 pub(super) fn max_fds() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 

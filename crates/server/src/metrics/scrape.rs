@@ -33,7 +33,12 @@ pub(super) fn text(source: &Source) -> Result<String, prometheus::Error> {
     let queues = node.broker.queue_totals();
     let mut families = Families::default();
     identity(&mut families, &source.identity)?;
-    sums(&mut families, node.broker.connections(), &totals, &queues)?;
+    sums(
+        &mut families,
+        count_of(node.broker.connections()),
+        &totals,
+        &queues,
+    )?;
     churn(&mut families, &node.churn, &totals)?;
     publishing(&mut families, &totals)?;
     consuming(&mut families, &totals, &queues)?;
@@ -49,7 +54,12 @@ fn identity(families: &mut Families, identity: &Identity) -> Written {
         ("rabbitmq_cluster_permanent_id", &identity.cluster),
         ("rabbitmq_endpoint", "aggregated"),
     ];
-    families.gauge("rabbitmq_identity_info", "RabbitMQ node & cluster identity info", &labels, 1.0)?;
+    families.gauge(
+        "rabbitmq_identity_info",
+        "RabbitMQ node & cluster identity info",
+        &labels,
+        1,
+    )?;
     let labels = [
         ("rabbitmq_version", identity.rabbitmq_version.as_str()),
         ("erlang_version", "none"),
@@ -58,28 +68,64 @@ fn identity(families: &mut Families, identity: &Identity) -> Written {
         ("prometheus_client_version", "none"),
         ("prometheus_plugin_version", env!("CARGO_PKG_VERSION")),
     ];
-    families.gauge("rabbitmq_build_info", "RabbitMQ & Erlang/OTP version info", &labels, 1.0)
+    families.gauge(
+        "rabbitmq_build_info",
+        "RabbitMQ & Erlang/OTP version info",
+        &labels,
+        1,
+    )
 }
 
-fn sums(families: &mut Families, connections: usize, totals: &Totals, queues: &QueueTotals) -> Written {
-    let channels = totals.channels_opened.saturating_sub(totals.channels_closed);
+fn sums(
+    families: &mut Families,
+    connections: u64,
+    totals: &Totals,
+    queues: &QueueTotals,
+) -> Written {
+    let channels = totals
+        .channels_opened
+        .saturating_sub(totals.channels_closed);
     for (name, help, value) in [
-        ("rabbitmq_connections", "Connections currently open", connections as u64),
+        (
+            "rabbitmq_connections",
+            "Connections currently open",
+            connections,
+        ),
         ("rabbitmq_channels", "Channels currently open", channels),
-        ("rabbitmq_consumers", "Consumers currently connected", queues.consumers),
+        (
+            "rabbitmq_consumers",
+            "Consumers currently connected",
+            queues.consumers,
+        ),
         ("rabbitmq_queues", "Queues available", queues.queues),
-        ("rabbitmq_exchanges", "Exchanges available", queues.exchanges),
+        (
+            "rabbitmq_exchanges",
+            "Exchanges available",
+            queues.exchanges,
+        ),
         ("rabbitmq_bindings", "Bindings available", queues.bindings),
-        ("rabbitmq_queue_messages", "Sum of ready and unacknowledged messages", queues.ready + queues.unacked),
-        ("rabbitmq_queue_messages_ready", "Messages ready to be delivered to consumers", queues.ready),
+        (
+            "rabbitmq_queue_messages",
+            "Sum of ready and unacknowledged messages",
+            queues.ready + queues.unacked,
+        ),
+        (
+            "rabbitmq_queue_messages_ready",
+            "Messages ready to be delivered to consumers",
+            queues.ready,
+        ),
         (
             "rabbitmq_queue_messages_unacked",
             "Messages delivered to consumers but not yet acknowledged",
             queues.unacked,
         ),
-        ("rabbitmq_queue_messages_bytes", "Size in bytes of ready and unacknowledged messages", queues.bytes),
+        (
+            "rabbitmq_queue_messages_bytes",
+            "Size in bytes of ready and unacknowledged messages",
+            queues.bytes,
+        ),
     ] {
-        families.gauge(name, help, &[], value as f64)?;
+        families.gauge(name, help, &[], value)?;
     }
     Ok(())
 }
@@ -98,27 +144,62 @@ fn churn(families: &mut Families, churn: &Churn, totals: &Totals) -> Written {
             "Total number of connections closed or terminated",
             read(&churn.connections_closed),
         ),
-        ("rabbitmq_channels_opened_total", "Total number of channels opened", totals.channels_opened),
-        ("rabbitmq_channels_closed_total", "Total number of channels closed", totals.channels_closed),
-        ("rabbitmq_queues_declared_total", "Total number of queues declared", totals.queues_declared),
-        ("rabbitmq_queues_created_total", "Total number of queues created", totals.queues_created),
-        ("rabbitmq_queues_deleted_total", "Total number of queues deleted", totals.queues_deleted),
-        ("rabbitmq_auth_attempts_total", "Total number of authorization attempts", succeeded + failed),
+        (
+            "rabbitmq_channels_opened_total",
+            "Total number of channels opened",
+            totals.channels_opened,
+        ),
+        (
+            "rabbitmq_channels_closed_total",
+            "Total number of channels closed",
+            totals.channels_closed,
+        ),
+        (
+            "rabbitmq_queues_declared_total",
+            "Total number of queues declared",
+            totals.queues_declared,
+        ),
+        (
+            "rabbitmq_queues_created_total",
+            "Total number of queues created",
+            totals.queues_created,
+        ),
+        (
+            "rabbitmq_queues_deleted_total",
+            "Total number of queues deleted",
+            totals.queues_deleted,
+        ),
+        (
+            "rabbitmq_auth_attempts_total",
+            "Total number of authorization attempts",
+            succeeded + failed,
+        ),
         (
             "rabbitmq_auth_attempts_succeeded_total",
             "Total number of successful authentication attempts",
             succeeded,
         ),
-        ("rabbitmq_auth_attempts_failed_total", "Total number of failed authentication attempts", failed),
+        (
+            "rabbitmq_auth_attempts_failed_total",
+            "Total number of failed authentication attempts",
+            failed,
+        ),
     ] {
-        families.counter(name, help, &[], value as f64)?;
+        families.counter(name, help, &[], value)?;
     }
     Ok(())
 }
 
 fn publishing(families: &mut Families, totals: &Totals) -> Written {
-    let publishers = totals.publishers_opened.saturating_sub(totals.publishers_closed);
-    families.gauge("rabbitmq_global_publishers", "Publishers currently connected", &[PROTOCOL], publishers as f64)?;
+    let publishers = totals
+        .publishers_opened
+        .saturating_sub(totals.publishers_closed);
+    families.gauge(
+        "rabbitmq_global_publishers",
+        "Publishers currently connected",
+        &[PROTOCOL],
+        publishers,
+    )?;
     for (name, help, value) in [
         (
             "rabbitmq_global_messages_received_total",
@@ -151,14 +232,19 @@ fn publishing(families: &mut Families, totals: &Totals) -> Written {
             totals.unroutable_returned,
         ),
     ] {
-        families.counter(name, help, &[PROTOCOL], value as f64)?;
+        families.counter(name, help, &[PROTOCOL], value)?;
     }
     Ok(())
 }
 
 fn consuming(families: &mut Families, totals: &Totals, queues: &QueueTotals) -> Written {
     let labels = [PROTOCOL, QUEUE_TYPE];
-    families.gauge("rabbitmq_global_consumers", "Consumers currently connected", &labels, queues.consumers as f64)?;
+    families.gauge(
+        "rabbitmq_global_consumers",
+        "Consumers currently connected",
+        &labels,
+        queues.consumers,
+    )?;
     let consumed = totals.delivered_auto_ack + totals.delivered_manual_ack;
     let got = totals.got_auto_ack + totals.got_manual_ack;
     for (name, help, value) in [
@@ -203,23 +289,47 @@ fn consuming(families: &mut Families, totals: &Totals, queues: &QueueTotals) -> 
             totals.acknowledged,
         ),
     ] {
-        families.counter(name, help, &labels, value as f64)?;
+        families.counter(name, help, &labels, value)?;
     }
     Ok(())
 }
 
 fn system(families: &mut Families, source: &Source) -> Written {
-    let disk = source.identity.data_dir.as_ref().and_then(|folder| fs4::available_space(folder).ok());
+    let disk = source
+        .identity
+        .data_dir
+        .as_ref()
+        .and_then(|folder| fs4::available_space(folder).ok());
     let uptime = source.node.clock.now().as_secs();
     for (name, help, value) in [
-        ("rabbitmq_process_open_fds", "Open file descriptors", process::open_fds()),
-        ("rabbitmq_process_max_fds", "Open file descriptors limit", process::max_fds()),
-        ("rabbitmq_process_resident_memory_bytes", "Memory used in bytes", process::resident_bytes()),
-        ("rabbitmq_disk_space_available_bytes", "Disk space available in bytes", disk),
-        ("rabbitmq_erlang_uptime_seconds", "Node uptime", Some(uptime)),
+        (
+            "rabbitmq_process_open_fds",
+            "Open file descriptors",
+            process::open_fds(),
+        ),
+        (
+            "rabbitmq_process_max_fds",
+            "Open file descriptors limit",
+            process::max_fds(),
+        ),
+        (
+            "rabbitmq_process_resident_memory_bytes",
+            "Memory used in bytes",
+            process::resident_bytes(),
+        ),
+        (
+            "rabbitmq_disk_space_available_bytes",
+            "Disk space available in bytes",
+            disk,
+        ),
+        (
+            "rabbitmq_erlang_uptime_seconds",
+            "Node uptime",
+            Some(uptime),
+        ),
     ] {
         if let Some(value) = value {
-            families.gauge(name, help, &[], value as f64)?;
+            families.gauge(name, help, &[], value)?;
         }
     }
     Ok(())
@@ -227,8 +337,13 @@ fn system(families: &mut Families, source: &Source) -> Written {
 
 fn store(families: &mut Families, source: &Source) -> Written {
     let usage = source.node.broker.store().usage();
-    families.counter("rabbitmq_io_sync_ops_total", "Total number of I/O sync operations", &[], usage.syncs as f64)?;
     families.counter(
+        "rabbitmq_io_sync_ops_total",
+        "Total number of I/O sync operations",
+        &[],
+        usage.syncs,
+    )?;
+    families.amount(
         "rabbitmq_io_sync_time_seconds_total",
         "Total I/O sync time",
         &[],
@@ -238,34 +353,64 @@ fn store(families: &mut Families, source: &Source) -> Written {
         "rabbitmq_io_write_bytes_total",
         "Total number of I/O bytes written",
         &[],
-        usage.written_bytes as f64,
+        usage.written_bytes,
     )?;
-    families.counter("rabbitmq_io_write_ops_total", "Total number of I/O write operations", &[], usage.batches as f64)?;
+    families.counter(
+        "rabbitmq_io_write_ops_total",
+        "Total number of I/O write operations",
+        &[],
+        usage.batches,
+    )?;
     families.counter(
         "leveret_store_cancelled_puts_total",
         "Persistent messages acknowledged before they had to be written",
         &[],
-        usage.cancelled_puts as f64,
+        usage.cancelled_puts,
     )?;
     families.counter(
         "leveret_store_damaged_records_total",
         "Damaged records met in the message log",
         &[],
-        usage.damaged_records as f64,
+        usage.damaged_records,
     )?;
     for (name, help, value) in [
-        ("leveret_store_segments", "Segment files of the message log", usage.segments),
-        ("leveret_store_disk_bytes", "Octets of records in the message log", usage.disk_bytes),
-        ("leveret_store_live_messages", "Messages in the message log that are not settled", usage.live_messages),
-        ("leveret_store_backlog_bytes", "Octets accepted and not written yet", usage.backlog_bytes),
-        ("leveret_store_poisoned", "1 when a write or sync failed and nothing becomes durable any more", usage.poisoned.into()),
+        (
+            "leveret_store_segments",
+            "Segment files of the message log",
+            usage.segments,
+        ),
+        (
+            "leveret_store_disk_bytes",
+            "Octets of records in the message log",
+            usage.disk_bytes,
+        ),
+        (
+            "leveret_store_live_messages",
+            "Messages in the message log that are not settled",
+            usage.live_messages,
+        ),
+        (
+            "leveret_store_backlog_bytes",
+            "Octets accepted and not written yet",
+            usage.backlog_bytes,
+        ),
+        (
+            "leveret_store_poisoned",
+            "1 when a write or sync failed and nothing becomes durable any more",
+            usage.poisoned.into(),
+        ),
         (
             "leveret_message_memory_bytes",
             "Octets of ready messages kept in memory",
-            source.node.broker.message_memory() as u64,
+            count_of(source.node.broker.message_memory()),
         ),
     ] {
-        families.gauge(name, help, &[], value as f64)?;
+        families.gauge(name, help, &[], value)?;
     }
     Ok(())
+}
+
+/// A count of this process, which has no more than 64 bits of anything.
+fn count_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

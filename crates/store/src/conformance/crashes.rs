@@ -44,13 +44,25 @@ pub fn durable_messages_survive<S: Store>(mut store: S, crash: Crash<'_, S>) {
     for round in 0..5 {
         let bodies: Vec<String> = (0..20).map(|at| format!("{round}/{at}")).collect();
         let puts = bodies.iter().zip(round * 100..);
-        append_durably(&store, puts.map(|(body, seq)| put(queue, seq, body)).collect());
-        model.extend(bodies.into_iter().zip(round * 100..).map(|(body, seq)| (seq, body)));
+        append_durably(
+            &store,
+            puts.map(|(body, seq)| put(queue, seq, body)).collect(),
+        );
+        model.extend(
+            bodies
+                .into_iter()
+                .zip(round * 100..)
+                .map(|(body, seq)| (seq, body)),
+        );
         store = restart(store, crash, &[queue]);
         assert_eq!(contents(&store, queue), model);
     }
     let fetched = fetch(&store, queue, 0, EVERYTHING).unwrap();
-    assert!(fetched.iter().all(|one| one.persistent && one.delivery_count == 0));
+    assert!(
+        fetched
+            .iter()
+            .all(|one| one.persistent && one.delivery_count == 0)
+    );
 }
 
 /// What was settled durably does not come back.
@@ -168,7 +180,10 @@ pub fn claims_tell_what_is_there<S: Store>(store: S, crash: Crash<'_, S>) {
     append_durably(&store, vec![settle(queue, 1, 1), settle(empty, 0, 0)]);
     let store = crash(store);
     let claimed = store.claim(queue).unwrap();
-    assert_eq!((claimed.next_seq, claimed.messages, claimed.bytes), (4, 3, 11));
+    assert_eq!(
+        (claimed.next_seq, claimed.messages, claimed.bytes),
+        (4, 3, 11)
+    );
     let nothing = store.claim(empty).unwrap();
     assert_eq!((nothing.messages, nothing.bytes), (0, 0));
     store.recovered();
@@ -181,7 +196,10 @@ pub fn claims_tell_what_is_there<S: Store>(store: S, crash: Crash<'_, S>) {
 /// What nobody claims is garbage.
 pub fn unclaimed_queues_are_dropped<S: Store>(store: S, crash: Crash<'_, S>) {
     let (kept, garbage) = (store.next_queue_id(), store.next_queue_id());
-    append_durably(&store, vec![put(kept, 0, "kept"), put(garbage, 0, "garbage")]);
+    append_durably(
+        &store,
+        vec![put(kept, 0, "kept"), put(garbage, 0, "garbage")],
+    );
     let store = restart(store, crash, &[kept]);
     assert!(contents(&store, garbage).is_empty());
     assert_eq!(contents(&store, kept), expected([(0, "kept")]));
@@ -190,7 +208,12 @@ pub fn unclaimed_queues_are_dropped<S: Store>(store: S, crash: Crash<'_, S>) {
 /// A dropped queue is not resurrected, even if it is claimed by mistake.
 pub fn dropped_queues_stay_dropped<S: Store>(store: S, crash: Crash<'_, S>) {
     let (kept, gone) = (store.next_queue_id(), store.next_queue_id());
-    append_durably(&store, (0..5).flat_map(|seq| [put(gone, seq, "g"), put(kept, seq, "k")]).collect());
+    append_durably(
+        &store,
+        (0..5)
+            .flat_map(|seq| [put(gone, seq, "g"), put(kept, seq, "k")])
+            .collect(),
+    );
     let ticket = store.drop_queue(gone).unwrap();
     wait(&store, ticket).unwrap();
     let mut store = store;
@@ -216,5 +239,8 @@ pub fn shared_messages_survive<S: Store>(store: S, crash: Crash<'_, S>) {
     let store = restart(store, crash, &queues);
     assert!(contents(&store, queues[0]).is_empty());
     assert_eq!(contents(&store, queues[1]), expected([(1, "shared")]));
-    assert!(contents(&store, queues[2]).is_empty(), "it was transient there");
+    assert!(
+        contents(&store, queues[2]).is_empty(),
+        "it was transient there"
+    );
 }

@@ -18,11 +18,20 @@ pub fn tests<S: Store>() -> Vec<Test<S>> {
         ("puts_come_back_in_order", puts_come_back_in_order),
         ("bodies_come_back_whole", bodies_come_back_whole),
         ("fetches_keep_to_their_limits", fetches_keep_to_their_limits),
-        ("fetches_see_what_was_appended", fetches_see_what_was_appended),
+        (
+            "fetches_see_what_was_appended",
+            fetches_see_what_was_appended,
+        ),
         ("settled_messages_are_gone", settled_messages_are_gone),
-        ("settles_reach_beyond_the_newest", settles_reach_beyond_the_newest),
+        (
+            "settles_reach_beyond_the_newest",
+            settles_reach_beyond_the_newest,
+        ),
         ("puts_can_be_cancelled", puts_can_be_cancelled),
-        ("half_written_runs_can_be_settled", half_written_runs_can_be_settled),
+        (
+            "half_written_runs_can_be_settled",
+            half_written_runs_can_be_settled,
+        ),
         ("deliveries_are_counted", deliveries_are_counted),
         ("one_message_in_many_queues", one_message_in_many_queues),
         ("transient_messages_come_back", transient_messages_come_back),
@@ -30,7 +39,10 @@ pub fn tests<S: Store>() -> Vec<Test<S>> {
         ("queue_ids_differ", queue_ids_differ),
         ("dropped_queues_are_empty", dropped_queues_are_empty),
         ("waiters_are_told_in_order", waiters_are_told_in_order),
-        ("lazy_operations_become_durable", lazy_operations_become_durable),
+        (
+            "lazy_operations_become_durable",
+            lazy_operations_become_durable,
+        ),
         ("a_closed_store_takes_nothing", a_closed_store_takes_nothing),
     ]
 }
@@ -55,10 +67,16 @@ pub fn puts_come_back_in_order<S: Store>(store: &S) {
     let (one, other) = (store.next_queue_id(), store.next_queue_id());
     append(store, vec![put(one, 3, "c"), put(other, 7, "x")]);
     append(store, vec![put(one, 4, "d"), put(one, 900, "z")]);
-    assert_eq!(contents(store, one), expected([(3, "c"), (4, "d"), (900, "z")]));
+    assert_eq!(
+        contents(store, one),
+        expected([(3, "c"), (4, "d"), (900, "z")])
+    );
     assert_eq!(contents(store, other), expected([(7, "x")]));
     let later = fetch(store, one, 4, EVERYTHING).unwrap();
-    assert_eq!(later.iter().map(|found| found.seq).collect::<Vec<_>>(), [4, 900]);
+    assert_eq!(
+        later.iter().map(|found| found.seq).collect::<Vec<_>>(),
+        [4, 900]
+    );
     assert!(contents(store, store.next_queue_id()).is_empty());
 }
 
@@ -80,7 +98,10 @@ pub fn bodies_come_back_whole<S: Store>(store: &S) {
     let fetched = fetch(store, queue, 0, EVERYTHING).unwrap();
     assert_eq!(fetched.len(), bodies.len());
     for (found, body) in fetched.iter().zip(&bodies) {
-        assert!(found.message.body() == body.as_slice(), "another body came back");
+        assert!(
+            found.message.body() == body.as_slice(),
+            "another body came back"
+        );
         assert_eq!(found.message.routing_key(), b"the key");
         assert_eq!(found.message.header(), message("", body).header());
         assert!(found.persistent);
@@ -116,7 +137,10 @@ pub fn fetches_see_what_was_appended<S: Store>(store: &S) {
         let found = fetch(store, queue, seq, EVERYTHING).unwrap();
         assert_eq!(found.len(), 1, "message {seq}");
         append(store, vec![settle(queue, seq, seq)]);
-        assert!(contents(store, queue).is_empty(), "message {seq} was settled");
+        assert!(
+            contents(store, queue).is_empty(),
+            "message {seq} was settled"
+        );
     }
 }
 
@@ -124,7 +148,14 @@ pub fn fetches_see_what_was_appended<S: Store>(store: &S) {
 pub fn settled_messages_are_gone<S: Store>(store: &S) {
     let queue = store.next_queue_id();
     append_durably(store, (0..10).map(|seq| put(queue, seq, "m")).collect());
-    append(store, vec![settle(queue, 0, 1), settle(queue, 4, 4), settle(queue, 7, 8)]);
+    append(
+        store,
+        vec![
+            settle(queue, 0, 1),
+            settle(queue, 4, 4),
+            settle(queue, 7, 8),
+        ],
+    );
     let left: Vec<_> = contents(store, queue).iter().map(|(seq, _)| *seq).collect();
     assert_eq!(left, [2, 3, 5, 6, 9]);
     append(store, vec![settle(queue, 0, 9), settle(queue, 3, 3)]);
@@ -136,7 +167,11 @@ pub fn settles_reach_beyond_the_newest<S: Store>(store: &S) {
     let queue = store.next_queue_id();
     append(
         store,
-        vec![put(queue, 5, "old"), settle(queue, 0, u64::MAX), put(queue, 6, "new")],
+        vec![
+            put(queue, 5, "old"),
+            settle(queue, 0, u64::MAX),
+            put(queue, 6, "new"),
+        ],
     );
     assert_eq!(contents(store, queue), expected([(6, "new")]));
     append(store, vec![settle(queue, 0, u64::MAX)]);
@@ -190,16 +225,24 @@ pub fn deliveries_are_counted<S: Store>(store: &S) {
     append(store, (0..6).map(|seq| put(queue, seq, "m")).collect());
     let delivered = |first, last| Operation::Delivered { queue, first, last };
     append(store, vec![delivered(0, 3)]);
-    append(store, vec![delivered(2, 4), settle(queue, 1, 1), delivered(2, 2)]);
+    append(
+        store,
+        vec![delivered(2, 4), settle(queue, 1, 1), delivered(2, 2)],
+    );
     let fetched = fetch(store, queue, 0, EVERYTHING).unwrap();
-    let counts: Vec<_> = fetched.iter().map(|one| (one.seq, one.delivery_count)).collect();
+    let counts: Vec<_> = fetched
+        .iter()
+        .map(|one| (one.seq, one.delivery_count))
+        .collect();
     assert_eq!(counts, [(0, 1), (2, 3), (3, 2), (4, 1), (5, 0)]);
 }
 
 /// The same message in several queues is independent in each.
 pub fn one_message_in_many_queues<S: Store>(store: &S) {
     let queues: Vec<_> = (0..5).map(|_| store.next_queue_id()).collect();
-    let messages: Vec<_> = (0..20).map(|at| message("key", format!("{at}").as_bytes())).collect();
+    let messages: Vec<_> = (0..20)
+        .map(|at| message("key", format!("{at}").as_bytes()))
+        .collect();
     let mut operations = Vec::new();
     for (queue, offset) in queues.iter().zip(0..) {
         for (message, seq) in messages.iter().zip(offset..) {
@@ -212,7 +255,10 @@ pub fn one_message_in_many_queues<S: Store>(store: &S) {
         }
     }
     append(store, operations);
-    append(store, vec![settle(queues[0], 0, 18), settle(queues[3], 4, 4)]);
+    append(
+        store,
+        vec![settle(queues[0], 0, 18), settle(queues[3], 4, 4)],
+    );
     assert_eq!(contents(store, queues[0]), expected([(19, "19")]));
     for (queue, offset) in queues.iter().zip(0..).skip(1) {
         let bodies = contents(store, *queue);
@@ -233,11 +279,17 @@ pub fn transient_messages_come_back<S: Store>(store: &S) {
         message: message("key", b"paged out"),
         durable: false,
     };
-    let (_, last) = append(store, vec![transient(0), transient(1), put(queue, 2, "kept")]);
+    let (_, last) = append(
+        store,
+        vec![transient(0), transient(1), put(queue, 2, "kept")],
+    );
     wait(store, last).unwrap();
     append(store, vec![settle(queue, 0, 0)]);
     let fetched = fetch(store, queue, 0, EVERYTHING).unwrap();
-    let found: Vec<_> = fetched.iter().map(|one| (one.seq, one.persistent)).collect();
+    let found: Vec<_> = fetched
+        .iter()
+        .map(|one| (one.seq, one.persistent))
+        .collect();
     assert_eq!(found, [(1, false), (2, true)]);
 }
 
@@ -250,7 +302,12 @@ pub fn definitions_change<S: Store>(store: &S) {
     let delete = |key: &str| Change::Delete { key: key.into() };
     store.change(vec![set("a", "1"), set("b", "2")]).unwrap();
     let last = store
-        .change(vec![set("a", "3"), delete("b"), delete("nothing"), set("c", "")])
+        .change(vec![
+            set("a", "3"),
+            delete("b"),
+            delete("nothing"),
+            set("c", ""),
+        ])
         .unwrap();
     let definitions = store.definitions().unwrap();
     let expected = [(b"a".to_vec(), b"3".to_vec()), (b"c".to_vec(), vec![])];
@@ -269,7 +326,12 @@ pub fn queue_ids_differ<S: Store>(store: &S) {
 /// Nothing of a dropped queue is left, and the others are not touched.
 pub fn dropped_queues_are_empty<S: Store>(store: &S) {
     let (gone, kept) = (store.next_queue_id(), store.next_queue_id());
-    append(store, (0..5).flat_map(|seq| [put(gone, seq, "g"), put(kept, seq, "k")]).collect());
+    append(
+        store,
+        (0..5)
+            .flat_map(|seq| [put(gone, seq, "g"), put(kept, seq, "k")])
+            .collect(),
+    );
     let ticket = store.drop_queue(gone).unwrap();
     wait(store, ticket).unwrap();
     assert!(contents(store, gone).is_empty());
@@ -329,7 +391,8 @@ pub fn a_closed_store_takes_nothing<S: Store>(store: &S) {
     store.shutdown();
     store.shutdown();
     assert_eq!(store.durable(), last);
-    let closed = |result: Result<Ticket, StoreError>| matches!(result, Err(StoreError::Unavailable(_)));
+    let closed =
+        |result: Result<Ticket, StoreError>| matches!(result, Err(StoreError::Unavailable(_)));
     let mut more = vec![put(queue, 1, "m")];
     assert!(closed(store.append(&mut more)));
     assert_eq!(more.len(), 1, "nothing may be taken on an error");

@@ -26,7 +26,9 @@ impl Upkeep {
     pub(super) fn store_snapshot(&mut self) {
         match self.snapshot.store(&**self.disk(), self.folder()) {
             Ok(()) => self.stored_version = self.snapshot.version,
-            Err(error) => tracing::error!(%error, "the definitions cannot be written to their file"),
+            Err(error) => {
+                tracing::error!(%error, "the definitions cannot be written to their file")
+            }
         }
     }
 

@@ -95,6 +95,23 @@ impl Committer {
     }
 
     pub(super) fn run(mut self) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            // A mistake of ours must not leave everybody waiting: the store has failed, and says so.
+            drop(panic);
+            self.fail_with("the commit thread has panicked".into());
+        }
+        let how = self.shared.pending().stop;
+        if how == Stop::Graceful && self.shared.pending().failed.is_none() {
+            self.close();
+        }
+        // The upkeep waits for what becomes of its step.
+        self.shared.pending().step = None;
+        // Now that nothing more is written, what is left to read and to note can be done.
+        self.shared.reading.close(how);
+        self.shared.upkeep.close(how);
+    }
+
+    fn work(&mut self) {
         loop {
             let done = match self.next() {
                 Task::Commit(work) => self.commit(work),
@@ -104,20 +121,13 @@ impl Committer {
                     report(waiters, failed.as_ref(), self.shared.durable());
                     Ok(())
                 }
-                Task::Exit => break,
+                Task::Exit => return,
             };
             self.note_written();
             if let Err(failure) = done {
                 self.fail(failure);
             }
         }
-        let how = self.shared.pending().stop;
-        if how == Stop::Graceful && self.shared.pending().failed.is_none() {
-            self.close();
-        }
-        // Now that nothing more is written, what is left to read and to note can be done.
-        self.shared.reading.close(how);
-        self.shared.upkeep.close(how);
     }
 
     /// Wait until there is something to do.
@@ -152,7 +162,9 @@ impl Committer {
             return Some(Task::Report(due, None));
         }
         let interval = self.shared.lazy_interval;
-        let overdue = self.lazy_since(pending).is_some_and(|since| since.elapsed() >= interval);
+        let overdue = self
+            .lazy_since(pending)
+            .is_some_and(|since| since.elapsed() >= interval);
         let stopping = pending.stop == Stop::Graceful;
         let hurried = overdue
             || stopping
@@ -171,7 +183,9 @@ impl Committer {
         if stopping {
             return Some(Task::Exit);
         }
-        let vouch = self.unvouched.is_some_and(|since| since.elapsed() >= interval);
+        let vouch = self
+            .unvouched
+            .is_some_and(|since| since.elapsed() >= interval);
         vouch.then_some(Task::Vouch)
     }
 
@@ -208,7 +222,9 @@ impl Committer {
         };
         if let Some(since) = until {
             pending.sleep = Sleep::Timed;
-            shared.work().wait_until(pending, since + shared.lazy_interval);
+            shared
+                .work()
+                .wait_until(pending, since + shared.lazy_interval);
         } else {
             pending.sleep = Sleep::Idle;
             shared.work().wait(pending);
@@ -231,7 +247,10 @@ impl Committer {
             self.shared.reading.push_all(work.fetches.drain(..));
         }
         if needs_sync {
-            self.unsynced = self.unsynced.or(work.since).or_else(|| Some(Instant::now()));
+            self.unsynced = self
+                .unsynced
+                .or(work.since)
+                .or_else(|| Some(Instant::now()));
         }
         if self.unsynced.is_none() {
             self.finish(work.last);
@@ -303,6 +322,10 @@ impl Committer {
             Failure::NoRoom(error) => format!("there is no room for the log: {error}"),
             Failure::Broken(error) => format!("writing the log: {error}"),
         };
+        self.fail_with(reason);
+    }
+
+    fn fail_with(&mut self, reason: String) {
         tracing::error!(reason, "the store has failed and takes nothing more");
         let mut pending = self.shared.pending();
         pending.entries.clear();
@@ -330,7 +353,9 @@ impl Committer {
         let written = self.writer.take_written();
         let counters = &self.shared.counters;
         let nanos = u64::try_from(written.sync_time.as_nanos()).unwrap_or(u64::MAX);
-        counters.written_bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        counters
+            .written_bytes
+            .fetch_add(written.bytes, Ordering::Relaxed);
         counters.syncs.fetch_add(written.syncs, Ordering::Relaxed);
         counters.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
     }

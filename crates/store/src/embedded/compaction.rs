@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::disk::read_into;
 use crate::embedded::at_most;
 use crate::embedded::commit::merge;
+use crate::embedded::pending::Stop;
 use crate::embedded::upkeep::Upkeep;
 use crate::index::place::Place;
 use crate::index::queue::Written;
@@ -193,7 +194,8 @@ impl Upkeep {
             if bytes >= STEP_BYTES {
                 let begun = Instant::now();
                 bytes = 0;
-                if !self.write_step(number, std::mem::take(&mut records)) || !self.rest(begun, urgent)
+                if !self.write_step(number, std::mem::take(&mut records))
+                    || !self.rest(begun, urgent)
                 {
                     return false;
                 }
@@ -215,7 +217,10 @@ impl Upkeep {
                 payload: octets.slice_ref(record.message()),
                 body: record.body,
                 transient: record.transient,
-                places: places.iter().map(|(_, queue, seq)| (*queue, *seq)).collect(),
+                places: places
+                    .iter()
+                    .map(|(_, queue, seq)| (*queue, *seq))
+                    .collect(),
             }),
             found => {
                 let reason = found.map_or_else(|bad| bad.to_string(), |_| "no message".into());
@@ -240,6 +245,9 @@ impl Upkeep {
     fn submit(&self, step: impl FnOnce(mpsc::Sender<()>) -> Step) -> bool {
         let (done, finished) = mpsc::channel();
         let mut pending = self.shared().pending();
+        if pending.stop != Stop::No || pending.failed.is_some() {
+            return false;
+        }
         pending.step = Some(step(done));
         self.shared().wake_now(pending);
         finished.recv().is_ok()
@@ -252,10 +260,12 @@ impl Upkeep {
             return false;
         };
         let (mut settles, mut marked) = (Vec::new(), Vec::new());
-        let scanned = scan(&octets, self.seal(number), false, |record| match record.kind {
-            Kind::Settle => settles.extend(record.ranges()),
-            Kind::Delivered => marked.extend(record.marks().map(|mark| mark.range)),
-            Kind::Put | Kind::Definitions | Kind::Batch => {}
+        let scanned = scan(&octets, self.seal(number), false, |record| {
+            match record.kind {
+                Kind::Settle => settles.extend(record.ranges()),
+                Kind::Delivered => marked.extend(record.marks().map(|mark| mark.range)),
+                Kind::Put | Kind::Definitions | Kind::Batch => {}
+            }
         });
         if !scanned.damage.is_empty() {
             return false;

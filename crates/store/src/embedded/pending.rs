@@ -199,7 +199,12 @@ impl Pending {
                 break;
             };
             match entry {
-                Pended::Put { queue: of, seq, durable, .. } if *of == queue && *seq == expected => {
+                Pended::Put {
+                    queue: of,
+                    seq,
+                    durable,
+                    ..
+                } if *of == queue && *seq == expected => {
                     self.urgent -= usize::from(*durable);
                     if let Pended::Put { message, .. } = std::mem::replace(entry, Pended::Done) {
                         self.bytes -= cost(message.encoded_len()).min(self.bytes);

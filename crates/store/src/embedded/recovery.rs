@@ -45,7 +45,10 @@ pub(super) fn recover(
 ) -> Result<Recovered, StoreError> {
     let (catalogue, broken) = Catalogue::open(folder);
     if let Some(broken) = broken {
-        tracing::error!(broken, "sled did not open; it is moved aside and filled again from the log");
+        tracing::error!(
+            broken,
+            "sled did not open; it is moved aside and filled again from the log"
+        );
     }
     let mut recovery = Recovery::new(&**disk, folder, salt);
     let base = recovery.base_definitions(catalogue.as_ref());
@@ -132,7 +135,13 @@ impl<'a> Recovery<'a> {
         let Some(catalogue) = catalogue else {
             return;
         };
-        let loaded = (|| Ok((catalogue.epoch()?, catalogue.queues()?, catalogue.segments()?)))();
+        let loaded = (|| {
+            Ok((
+                catalogue.epoch()?,
+                catalogue.queues()?,
+                catalogue.segments()?,
+            ))
+        })();
         match loaded {
             Ok((epoch, queues, ends)) => {
                 self.epoch = self.epoch.max(epoch);
@@ -145,7 +154,10 @@ impl<'a> Recovery<'a> {
             }
             Err(broken) => {
                 let broken: crate::catalogue::Broken = broken;
-                tracing::error!(broken, "the checkpoint in sled cannot be read; the log has it all");
+                tracing::error!(
+                    broken,
+                    "the checkpoint in sled cannot be read; the log has it all"
+                );
             }
         }
     }
@@ -157,7 +169,11 @@ impl<'a> Recovery<'a> {
         // Segments that were made and never used hold nothing, and the end of the log is before them.
         while let Some(number) = numbers.last().copied() {
             self.load(number, &mut octets)?;
-            if octets.iter().skip(index(SEGMENT_HEADER)).any(|octet| *octet != 0) {
+            if octets
+                .iter()
+                .skip(index(SEGMENT_HEADER))
+                .any(|octet| *octet != 0)
+            {
                 break;
             }
             self.note_header(number, &octets);
@@ -226,16 +242,35 @@ impl<'a> Recovery<'a> {
         }
         let seal = self.seal(number);
         let scanned = scan(octets, seal, newest, |record| self.take(number, record));
-        for Damage { offset, len, reason } in &scanned.damage {
-            self.report(number, *offset, &format!("{reason}; {len} octets are passed over"));
+        for Damage {
+            offset,
+            len,
+            reason,
+        } in &scanned.damage
+        {
+            self.report(
+                number,
+                *offset,
+                &format!("{reason}; {len} octets are passed over"),
+            );
         }
         if newest {
-            self.cut(number, &*file, wide(octets.len()), scanned.end, scanned.torn)?;
+            self.cut(
+                number,
+                &*file,
+                wide(octets.len()),
+                scanned.end,
+                scanned.torn,
+            )?;
         } else if let Some(end) = self.ends.get(&number).copied()
             && scanned.end < end
             && scanned.damage.is_empty()
         {
-            self.report(number, scanned.end, &format!("the segment once had {end} octets"));
+            self.report(
+                number,
+                scanned.end,
+                &format!("the segment once had {end} octets"),
+            );
         }
         self.index.seal(Sealed {
             segment: number,
@@ -314,7 +349,11 @@ impl<'a> Recovery<'a> {
 
     fn put(&mut self, number: u32, record: &Record<'_>) {
         if !place::fits(record.offset) {
-            self.report(number, record.offset, "the record stands too far from the start");
+            self.report(
+                number,
+                record.offset,
+                "the record stands too far from the start",
+            );
             return;
         }
         let places = record.places();
@@ -361,9 +400,10 @@ impl<'a> Recovery<'a> {
             return Err(StoreError::Corrupt {
                 file: self.folder.join(SNAPSHOT),
                 offset: 0,
-                reason: "the definitions are in neither the snapshot nor sled, and the log does not \
+                reason:
+                    "the definitions are in neither the snapshot nor sled, and the log does not \
                          reach back to the first; restore one of them from a copy of the folder"
-                    .into(),
+                        .into(),
             });
         }
         let mut snapshot = base.unwrap_or_default();

@@ -185,7 +185,10 @@ impl Upkeep {
     pub(super) fn run(mut self) {
         loop {
             self.prepare_segment();
-            let (changes, stop) = self.shared.upkeep.wait(self.is_full().then_some(FULL_RETRY));
+            let (changes, stop) = self
+                .shared
+                .upkeep
+                .wait(self.is_full().then_some(FULL_RETRY));
             for change in changes {
                 definitions::apply(&mut self.snapshot.map, &change.changes);
                 self.snapshot.version = change.version;
@@ -294,7 +297,9 @@ impl Upkeep {
         drop(index);
         let deleted = crate::octets::wide(doomed.len());
         let counters = &self.shared.counters;
-        counters.deleted_segments.fetch_add(deleted, Ordering::Relaxed);
+        counters
+            .deleted_segments
+            .fetch_add(deleted, Ordering::Relaxed);
         self.shared.reading.forget();
         true
     }

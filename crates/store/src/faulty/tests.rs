@@ -25,7 +25,12 @@ fn the_nth_call_fails_and_takes_nothing() {
     store.fail(Call::Fetch, 1, StoreError::Unavailable("the cable".into()));
     assert!(fetch(&store, queue, 0, conformance::EVERYTHING).is_err());
     assert_eq!(contents(&store, queue).len(), 2);
-    for call in [Call::Change, Call::DropQueue, Call::Claim, Call::Definitions] {
+    for call in [
+        Call::Change,
+        Call::DropQueue,
+        Call::Claim,
+        Call::Definitions,
+    ] {
         store.fail(call, 1, StoreError::Conflict);
     }
     assert_eq!(store.change(vec![]), Err(StoreError::Conflict));
@@ -61,7 +66,10 @@ fn a_failed_report_poisons() {
     assert_eq!(store.durable(), first, "what is going to fail was durable");
     assert_eq!(wait(&store, second), Err(poisoned.clone()));
     assert_eq!(store.durable(), first);
-    assert_eq!(store.append(&mut vec![put(queue, 2, "m")]), Err(poisoned.clone()));
+    assert_eq!(
+        store.append(&mut vec![put(queue, 2, "m")]),
+        Err(poisoned.clone())
+    );
     assert_eq!(wait(&store, second), Err(poisoned));
     assert!(store.usage().poisoned);
 }

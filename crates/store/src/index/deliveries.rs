@@ -58,7 +58,11 @@ impl Deliveries {
             .filter(|(_, (end, _))| *end >= first);
         before
             .into_iter()
-            .chain(self.ranges.range(first..).take_while(move |(start, _)| **start <= last))
+            .chain(
+                self.ranges
+                    .range(first..)
+                    .take_while(move |(start, _)| **start <= last),
+            )
             .map(move |(start, (end, count))| (first.max(*start), last.min(*end), *count))
     }
 

@@ -71,7 +71,11 @@ mod tests {
                 assert_eq!(place.offset(), offset);
                 let size = u64::try_from(size).unwrap();
                 let off = place.size().abs_diff(size);
-                assert!(off * 100 <= size * 7, "{size} came back as {}", place.size());
+                assert!(
+                    off * 100 <= size * 7,
+                    "{size} came back as {}",
+                    place.size()
+                );
             }
         }
     }

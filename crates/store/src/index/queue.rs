@@ -137,7 +137,10 @@ impl Run {
     /// Empty the places of `first..=last`. Returns messages, octets, and octets of bodies that went.
     fn clear(&mut self, first: Seq, last: Seq) -> (u64, u64, u64) {
         let from = self.slot(first).unwrap_or(0);
-        let to = self.slot(last).map_or(0, |slot| slot.saturating_add(1)).min(self.places.len());
+        let to = self
+            .slot(last)
+            .map_or(0, |slot| slot.saturating_add(1))
+            .min(self.places.len());
         let (mut messages, mut bytes, mut body_bytes) = (0, 0, 0);
         if from >= to {
             return (0, 0, 0);
@@ -382,8 +385,10 @@ impl QueueIndex {
     /// The live message at `seq`.
     pub(crate) fn find(&self, seq: Seq) -> Option<Located> {
         let mut first = true;
-        self.locate(seq, |located| std::mem::take(&mut first) && located.seq == seq)
-            .pop()
+        self.locate(seq, |located| {
+            std::mem::take(&mut first) && located.seq == seq
+        })
+        .pop()
     }
 
     /// Call `each` for every live message of `segment`.

@@ -199,7 +199,9 @@ impl Index {
         let mut live = Vec::new();
         queue.stretches(range.first, range.last, &mut |stretch| live.push(stretch));
         for stretch in live {
-            queue.deliveries.raise_to(stretch.first, stretch.last, count);
+            queue
+                .deliveries
+                .raise_to(stretch.first, stretch.last, count);
             touch(&mut self.touched, &self.copied_from, stretch.segment);
         }
     }
@@ -314,7 +316,11 @@ impl Index {
         let (active, written) = self.readable;
         let (mut bytes, mut live) = (0, 0);
         for (number, state) in &self.segments {
-            bytes += if *number == active { written } else { state.end };
+            bytes += if *number == active {
+                written
+            } else {
+                state.end
+            };
             live += state.live_bytes;
         }
         (bytes, live)
@@ -322,11 +328,7 @@ impl Index {
 }
 
 /// A settle or mark concerns a message in `segment`, and so every older copy of it.
-fn touch(
-    touched: &mut BTreeSet<u32>,
-    copied_from: &BTreeMap<u32, BTreeSet<u32>>,
-    segment: u32,
-) {
+fn touch(touched: &mut BTreeSet<u32>, copied_from: &BTreeMap<u32, BTreeSet<u32>>, segment: u32) {
     if touched.insert(segment)
         && let Some(older) = copied_from.get(&segment)
     {

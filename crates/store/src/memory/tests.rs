@@ -60,7 +60,10 @@ fn a_settle_that_is_not_durable_is_undone_by_a_crash() {
 fn usage_counts_what_is_live() {
     let store = MemoryStore::new();
     let queue = store.next_queue_id();
-    append(&store, vec![put(queue, 0, "m"), put(queue, 1, "m"), settle(queue, 0, 0)]);
+    append(
+        &store,
+        vec![put(queue, 0, "m"), put(queue, 1, "m"), settle(queue, 0, 0)],
+    );
     let usage = store.usage();
     assert_eq!((usage.queues, usage.live_messages), (1, 1));
     assert_eq!(contents(&store, queue), expected([(1, "m")]));

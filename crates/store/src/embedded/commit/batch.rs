@@ -157,7 +157,11 @@ impl Committer {
                     put_run(&mut index, run_of, &mut scratch.run);
                     run_of = *queue;
                 }
-                let body = if index.counting { message.body().len() } else { 0 };
+                let body = if index.counting {
+                    message.body().len()
+                } else {
+                    0
+                };
                 scratch.run.push(Written {
                     seq: *seq,
                     segment: *segment,
@@ -234,7 +238,9 @@ impl Committer {
         drop(index);
         scratch.touched.extend(&step.needed_by);
         let counters = &self.shared.counters;
-        counters.moved_bytes.fetch_add(moved_bytes, Ordering::Relaxed);
+        counters
+            .moved_bytes
+            .fetch_add(moved_bytes, Ordering::Relaxed);
         self.scratch = scratch;
         Ok(moved_bytes > 0)
     }
@@ -375,7 +381,6 @@ impl Scratch {
         }
     }
 }
-
 
 fn put_run(index: &mut Index, queue: QueueId, run: &mut Vec<Written>) {
     if !run.is_empty() {

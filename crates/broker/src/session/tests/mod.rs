@@ -1,0 +1,16 @@
+//! Sessions without sockets: scripts of what clients send and what they must be told, in order.
+
+mod close;
+mod confirms;
+mod consume;
+mod declare;
+mod failures;
+mod gets;
+mod held;
+mod properties;
+mod qos;
+mod recovery;
+mod rig;
+mod routing;
+mod settle;
+mod transactions;

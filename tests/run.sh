@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Every test of the project: unit, property and end-to-end tests, then real clients against the
+# program. Installs what the clients need by itself.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo build --locked --bin leveret
+cargo test --locked --workspace
+LEVERET_BIN="$PWD/target/debug/leveret" interop/run.sh
