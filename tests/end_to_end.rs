@@ -12,24 +12,47 @@
     reason = "an expectation that does not hold is the failure of the test"
 )]
 
+mod architecture;
+
 mod end_to_end {
     mod alternate_exchange;
     mod auto_delete;
+    mod backlog;
     mod bindings;
     mod cancel;
     mod channels;
+    mod compliance;
     mod confirms;
+    mod connection_limits;
     mod consume;
+    mod consumer_priority;
+    mod durability;
+    mod embedding;
     mod exchange_bindings;
     mod exchanges;
+    mod exclusive_consumer;
     mod exclusive_queues;
     mod get;
     mod handshake;
+    mod hard_errors;
+    mod heartbeats;
+    mod hostile_input;
     mod login;
+    mod metrics;
+    mod no_wait;
+    mod prefetch;
+    mod program;
     mod publish;
     mod queues;
+    mod recover;
     mod returns;
+    mod round_robin;
     mod routing_headers;
     mod routing_topic;
+    mod settle;
+    mod shutdown;
+    mod slow_consumer;
+    mod soft_errors;
+    mod transactions;
     mod vhost_open;
 }

@@ -26,7 +26,11 @@ fn what_matches_no_binding_goes_to_the_alternate() {
     assert_eq!(client.drain(1, "bound"), ["matched"]);
     let got = client.get(1, "rest", true).unwrap();
     assert_eq!(
-        (got.text(), got.method.exchange.as_str(), got.method.routing_key.as_str()),
+        (
+            got.text(),
+            got.method.exchange.as_str(),
+            got.method.routing_key.as_str()
+        ),
         ("rest", "x", "other")
     );
     assert_eq!(client.counts(1, "rest"), (0, 0));

@@ -11,7 +11,10 @@ const NO_QUEUE: &str = "NOT_FOUND - no queue 'q' in vhost '/'";
 const NO_EXCHANGE: &str = "NOT_FOUND - no exchange 'x' in vhost '/'";
 
 fn auto_delete(name: &str) -> queue::Declare {
-    queue::Declare { auto_delete: true, ..queue(name) }
+    queue::Declare {
+        auto_delete: true,
+        ..queue(name)
+    }
 }
 
 /// A client and a second channel of it on an auto-delete queue `q`.
@@ -92,7 +95,13 @@ fn acking_after_the_queue_went_is_silent() {
 fn an_exchange_goes_with_its_last_binding() {
     let server = Server::start();
     let mut client = server.client();
-    client.call(1, exchange::Declare { auto_delete: true, ..exchange("x", "direct") });
+    client.call(
+        1,
+        exchange::Declare {
+            auto_delete: true,
+            ..exchange("x", "direct")
+        },
+    );
     client.call(1, queue("a"));
     client.call(1, queue("b"));
     client.call(1, bind("a", "x", "k"));
@@ -107,7 +116,13 @@ fn an_exchange_goes_with_its_last_binding() {
 fn an_exchange_that_never_had_a_binding_stays() {
     let server = Server::start();
     let mut client = server.client();
-    client.call(1, exchange::Declare { auto_delete: true, ..exchange("x", "direct") });
+    client.call(
+        1,
+        exchange::Declare {
+            auto_delete: true,
+            ..exchange("x", "direct")
+        },
+    );
     client.call(1, queue("q"));
     client.call(1, unbind("q", "x", "k"));
     client.call(1, passive_exchange("x"));
@@ -117,7 +132,10 @@ fn an_exchange_that_never_had_a_binding_stays() {
 fn exchanges_fall_one_after_the_other() {
     let server = Server::start();
     let mut client = server.client();
-    let auto = |name: &str| exchange::Declare { auto_delete: true, ..exchange(name, "fanout") };
+    let auto = |name: &str| exchange::Declare {
+        auto_delete: true,
+        ..exchange(name, "fanout")
+    };
     client.call(1, auto("x"));
     client.call(1, auto("y"));
     client.call(1, leveret_tests::requests::bind_exchange("y", "x", ""));
@@ -126,15 +144,34 @@ fn exchanges_fall_one_after_the_other() {
     // y loses its last binding and goes; with it the binding from x, and so x.
     client.call(1, delete_queue("q"));
     client.expect_refused(1, passive_exchange("x"), 404, NO_EXCHANGE);
-    client.expect_refused(1, passive_exchange("y"), 404, &NO_EXCHANGE.replace('x', "y").replace("eychange", "exchange"));
+    client.expect_refused(
+        1,
+        passive_exchange("y"),
+        404,
+        &NO_EXCHANGE
+            .replace('x', "y")
+            .replace("eychange", "exchange"),
+    );
 }
 
 #[test]
 fn an_exclusive_queue_takes_its_exchange_along() {
     let server = Server::start();
     let mut owner = server.client();
-    owner.call(1, exchange::Declare { auto_delete: true, ..exchange("x", "direct") });
-    owner.call(1, queue::Declare { exclusive: true, ..queue("q") });
+    owner.call(
+        1,
+        exchange::Declare {
+            auto_delete: true,
+            ..exchange("x", "direct")
+        },
+    );
+    owner.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..queue("q")
+        },
+    );
     owner.call(1, bind("q", "x", "k"));
     let mut other = server.client();
     owner.close();

@@ -1,8 +1,6 @@
 //! queue.bind and queue.unbind, and the exchanges that route by equality (protocol.md 7.1 to 7.5).
 
-use leveret_tests::requests::{
-    bind, exchange, passive_queue, queue, table, text, unbind,
-};
+use leveret_tests::requests::{bind, exchange, passive_queue, queue, table, text, unbind};
 use leveret_tests::{Properties, Publish, Server};
 use leveret_wire::AMQPValue;
 use leveret_wire::method::queue::{Bind, Unbind};
@@ -49,7 +47,13 @@ fn the_default_exchange_routes_by_queue_name() {
     client.publish(1, &Publish::to("", "other").mandatory().body("2"));
     assert_eq!(client.expect_return(1).content.text(), "2");
     let got = client.get(1, "q", true).unwrap();
-    assert_eq!((got.method.exchange.as_str(), got.method.routing_key.as_str()), ("", "q"));
+    assert_eq!(
+        (
+            got.method.exchange.as_str(),
+            got.method.routing_key.as_str()
+        ),
+        ("", "q")
+    );
 }
 
 #[test]
@@ -81,9 +85,14 @@ fn arguments_are_part_of_a_binding_types_too() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    let with = |value: AMQPValue| Bind { arguments: table([("n", value)]), ..bind("q", "amq.direct", "k") };
-    let without =
-        |value: AMQPValue| Unbind { arguments: table([("n", value)]), ..unbind("q", "amq.direct", "k") };
+    let with = |value: AMQPValue| Bind {
+        arguments: table([("n", value)]),
+        ..bind("q", "amq.direct", "k")
+    };
+    let without = |value: AMQPValue| Unbind {
+        arguments: table([("n", value)]),
+        ..unbind("q", "amq.direct", "k")
+    };
     client.call(1, with(AMQPValue::LongInt(1)));
     client.call(1, with(AMQPValue::LongLongInt(1)));
     client.publish(1, &Publish::to("amq.direct", "k").body("both"));
@@ -102,9 +111,24 @@ fn what_is_missing_is_named_exchange_first() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    client.expect_refused(1, bind("q", "nox", "k"), 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
-    client.expect_refused(1, bind("noq", "nox", "k"), 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
-    client.expect_refused(1, bind("noq", "amq.direct", "k"), 404, "NOT_FOUND - no queue 'noq' in vhost '/'");
+    client.expect_refused(
+        1,
+        bind("q", "nox", "k"),
+        404,
+        "NOT_FOUND - no exchange 'nox' in vhost '/'",
+    );
+    client.expect_refused(
+        1,
+        bind("noq", "nox", "k"),
+        404,
+        "NOT_FOUND - no exchange 'nox' in vhost '/'",
+    );
+    client.expect_refused(
+        1,
+        bind("noq", "amq.direct", "k"),
+        404,
+        "NOT_FOUND - no queue 'noq' in vhost '/'",
+    );
     client.expect_refused(1, bind("q", "", "k"), 403, DEFAULT_EXCHANGE);
     client.expect_refused(1, unbind("q", "", "k"), 403, DEFAULT_EXCHANGE);
 }
@@ -149,12 +173,18 @@ fn cc_and_bcc_add_keys() {
     }
     let keys = |keys: &[AMQPValue]| AMQPValue::FieldArray(keys.to_vec().into());
     let headers = table([
-        ("CC", keys(&[text("cc"), AMQPValue::LongInt(7), text("main")])),
+        (
+            "CC",
+            keys(&[text("cc"), AMQPValue::LongInt(7), text("main")]),
+        ),
         ("BCC", keys(&[text("bcc")])),
         ("kept", text("v")),
     ]);
     let properties = Properties::new().headers(&headers);
-    client.publish(1, &Publish::to_queue("main").properties(&properties).body("m"));
+    client.publish(
+        1,
+        &Publish::to_queue("main").properties(&properties).body("m"),
+    );
     for name in ["main", "cc", "bcc"] {
         let got = client.get(1, name, true).unwrap();
         assert_eq!(got.method.routing_key.as_str(), "main", "{name}");
@@ -175,7 +205,13 @@ fn cc_works_on_direct_and_topic_exchanges() {
         client.call(1, bind(name, exchange, "copy"));
         let headers = table([("CC", AMQPValue::FieldArray(vec![text("copy")].into()))]);
         let properties = Properties::new().headers(&headers);
-        client.publish(1, &Publish::to(exchange, "nowhere").mandatory().properties(&properties).body("m"));
+        client.publish(
+            1,
+            &Publish::to(exchange, "nowhere")
+                .mandatory()
+                .properties(&properties)
+                .body("m"),
+        );
         assert_eq!(client.drain(1, name), ["m"]);
     }
 }
@@ -185,9 +221,11 @@ fn cc_must_be_an_array() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    for (name, value, kind) in
-        [("CC", text("q"), "longstr"), ("BCC", text("q"), "longstr"), ("CC", AMQPValue::LongInt(1), "signedint")]
-    {
+    for (name, value, kind) in [
+        ("CC", text("q"), "longstr"),
+        ("BCC", text("q"), "longstr"),
+        ("CC", AMQPValue::LongInt(1), "signedint"),
+    ] {
         let properties = Properties::new().headers(&table([(name, value)]));
         client.publish(1, &Publish::to_queue("q").properties(&properties));
         let text = format!(

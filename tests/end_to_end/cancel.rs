@@ -43,7 +43,13 @@ fn deliveries_under_way_come_before_cancel_ok() {
         }
         client.expect_quiet(1);
         // All that was delivered is acked, and nothing that was not.
-        client.send(1, basic::Ack { delivery_tag: 0, multiple: true });
+        client.send(
+            1,
+            basic::Ack {
+                delivery_tag: 0,
+                multiple: true,
+            },
+        );
         client.close();
         total += delivered;
     }
@@ -55,7 +61,10 @@ fn deliveries_under_way_come_before_cancel_ok() {
 fn an_unknown_tag_is_ok() {
     let server = Server::start();
     let mut client = server.client();
-    assert_eq!(client.call(1, cancel("nobody")).consumer_tag.as_str(), "nobody");
+    assert_eq!(
+        client.call(1, cancel("nobody")).consumer_tag.as_str(),
+        "nobody"
+    );
 }
 
 #[test]
@@ -117,5 +126,9 @@ fn a_consumer_that_held_its_prefetch_leaves_the_rest_to_others() {
     client.call(1, cancel("a"));
     client.call(1, consume("q", "b"));
     let deliveries = client.expect_bodies(1, &["3", "4"]);
-    assert!(deliveries.iter().all(|delivery| delivery.method.consumer_tag.as_str() == "b"));
+    assert!(
+        deliveries
+            .iter()
+            .all(|delivery| delivery.method.consumer_tag.as_str() == "b")
+    );
 }

@@ -22,8 +22,12 @@ fn a_number_that_is_not_open_takes_nothing_but_open() {
     let server = Server::start();
     let text = "CHANNEL_ERROR - expected 'channel.open'";
     server.client().expect_fatal(2, queue("q"), 504, text);
-    server.client().expect_fatal(2, channel::CloseOk {}, 504, text);
-    server.client().expect_fatal(2, channel::Close::default(), 504, text);
+    server
+        .client()
+        .expect_fatal(2, channel::CloseOk {}, 504, text);
+    server
+        .client()
+        .expect_fatal(2, channel::Close::default(), 504, text);
     server.client().expect_fatal(2, ack(1), 504, text);
     let mut client = server.client();
     client.close_channel(1);
@@ -44,7 +48,10 @@ fn a_second_open_is_a_hard_error() {
 #[test]
 fn channel_max_bounds_the_count_and_not_the_number() {
     let server = Server::start();
-    let login = Login { channel_max: Some(2), ..Login::default() };
+    let login = Login {
+        channel_max: Some(2),
+        ..Login::default()
+    };
     let mut client = server.log_in(&login);
     client.open_channel(65_535);
     client.call(65_535, queue("q"));
@@ -87,7 +94,13 @@ fn flow_can_be_turned_on_and_not_off() {
 fn access_request_gets_ticket_1() {
     let server = Server::start();
     let mut client = server.client();
-    client.send(1, access::Request { realm: "/data".into(), ..access::Request::default() });
+    client.send(
+        1,
+        access::Request {
+            realm: "/data".into(),
+            ..access::Request::default()
+        },
+    );
     let frame = client.next_frame().unwrap();
     assert_eq!(frame.payload, [0, 30, 0, 11, 0, 1]);
 }
@@ -108,7 +121,10 @@ fn closing_a_channel_gives_its_messages_back() {
     assert_eq!(client.counts(1, "q"), (2, 0));
     for (body, left) in [("a", 1), ("c", 0)] {
         let got = client.get(1, "q", true).unwrap();
-        assert_eq!((got.text(), got.redelivered(), got.method.message_count), (body, true, left));
+        assert_eq!(
+            (got.text(), got.redelivered(), got.method.message_count),
+            (body, true, left)
+        );
     }
 }
 
@@ -153,7 +169,13 @@ fn delivery_tags_count_on_each_channel_apart() {
         .map(|channel| client.get(channel, "q", false).unwrap().tag())
         .collect();
     assert_eq!(tags, [1, 1, 2, 2]);
-    client.send(2, basic::Ack { delivery_tag: 0, multiple: true });
+    client.send(
+        2,
+        basic::Ack {
+            delivery_tag: 0,
+            multiple: true,
+        },
+    );
     client.close_channel(1);
     assert_eq!(client.call(2, passive_queue("q")).message_count, 2);
 }

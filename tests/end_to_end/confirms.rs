@@ -42,12 +42,22 @@ fn persistent_messages_in_durable_queues_are_confirmed() {
         client.call(1, bind(name, "amq.fanout", ""));
     }
     client.confirm_select(1);
-    client.publish_all(1, (0..500).map(|number| {
-        let publish = Publish::to("amq.fanout", "").body(number.to_string());
-        if number % 3 == 0 { publish } else { publish.persistent() }
-    }));
+    client.publish_all(
+        1,
+        (0..500).map(|number| {
+            let publish = Publish::to("amq.fanout", "").body(number.to_string());
+            if number % 3 == 0 {
+                publish
+            } else {
+                publish.persistent()
+            }
+        }),
+    );
     client.expect_confirms(1, 1, 500);
-    assert_eq!((client.counts(1, "d"), client.counts(1, "t")), ((500, 0), (500, 0)));
+    assert_eq!(
+        (client.counts(1, "d"), client.counts(1, "t")),
+        ((500, 0), (500, 0))
+    );
 }
 
 #[test]
@@ -98,7 +108,10 @@ fn the_return_comes_before_the_confirm() {
             Event::Method(1, method) => {
                 let ack = basic::Ack::from_class(method).unwrap();
                 confirmed = ack.delivery_tag;
-                assert!(confirmed < 2 || returned, "2 was confirmed before it came back");
+                assert!(
+                    confirmed < 2 || returned,
+                    "2 was confirmed before it came back"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -151,7 +164,10 @@ fn a_queue_that_goes_meanwhile_confirms() {
     client.confirm_select(1);
     for round in 0..20_u64 {
         other.call(1, durable_queue("d"));
-        client.publish_all(1, (0..50).map(|_| Publish::to_queue("d").persistent().body("m")));
+        client.publish_all(
+            1,
+            (0..50).map(|_| Publish::to_queue("d").persistent().body("m")),
+        );
         other.call(1, delete_queue("d"));
         client.expect_confirms(1, round * 50 + 1, (round + 1) * 50);
     }

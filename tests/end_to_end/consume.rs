@@ -1,8 +1,6 @@
 //! basic.consume and basic.deliver (protocol.md 9).
 
-use leveret_tests::requests::{
-    ack, consume, consume_no_ack, passive_queue, queue, table, text,
-};
+use leveret_tests::requests::{ack, consume, consume_no_ack, passive_queue, queue, table, text};
 use leveret_tests::{Publish, Server};
 use leveret_wire::method::basic;
 use leveret_wire::method::basic::Consume;
@@ -13,15 +11,25 @@ fn a_delivery_says_where_the_message_came_from() {
     let mut client = server.client();
     client.call(1, queue("q"));
     client.call(1, leveret_tests::requests::bind("q", "amq.topic", "a.#"));
-    assert_eq!(client.call(1, consume("q", "tag")).consumer_tag.as_str(), "tag");
+    assert_eq!(
+        client.call(1, consume("q", "tag")).consumer_tag.as_str(),
+        "tag"
+    );
     client.publish(1, &Publish::to("amq.topic", "a.b").body("m"));
     let delivery = client.expect_delivery(1);
     let method = &delivery.method;
     assert_eq!(
-        (method.consumer_tag.as_str(), method.exchange.as_str(), method.routing_key.as_str()),
+        (
+            method.consumer_tag.as_str(),
+            method.exchange.as_str(),
+            method.routing_key.as_str()
+        ),
         ("tag", "amq.topic", "a.b")
     );
-    assert_eq!((delivery.tag(), delivery.redelivered(), delivery.text()), (1, false, "m"));
+    assert_eq!(
+        (delivery.tag(), delivery.redelivered(), delivery.text()),
+        (1, false, "m")
+    );
 }
 
 #[test]
@@ -35,7 +43,10 @@ fn messages_that_wait_come_after_consume_ok_in_order() {
     client.call(1, consume_no_ack("q", "c"));
     for number in 0..1_000_u64 {
         let delivery = client.expect_delivery(1);
-        assert_eq!((delivery.text(), delivery.tag()), (number.to_string().as_str(), number + 1));
+        assert_eq!(
+            (delivery.text(), delivery.tag()),
+            (number.to_string().as_str(), number + 1)
+        );
     }
 }
 
@@ -44,8 +55,9 @@ fn a_tag_from_the_server_is_new_each_time() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    let tags: Vec<String> =
-        (0..2).map(|_| client.call(1, consume("q", "")).consumer_tag.to_string()).collect();
+    let tags: Vec<String> = (0..2)
+        .map(|_| client.call(1, consume("q", "")).consumer_tag.to_string())
+        .collect();
     for tag in &tags {
         assert_eq!(tag.strip_prefix("amq.ctag-").unwrap().len(), 22, "{tag}");
     }
@@ -86,7 +98,12 @@ fn the_tag_is_looked_at_before_the_queue() {
 fn a_queue_must_be_there() {
     let server = Server::start();
     let mut client = server.client();
-    client.expect_refused(1, consume("nope", "c"), 404, "NOT_FOUND - no queue 'nope' in vhost '/'");
+    client.expect_refused(
+        1,
+        consume("nope", "c"),
+        404,
+        "NOT_FOUND - no queue 'nope' in vhost '/'",
+    );
 }
 
 #[test]
@@ -112,7 +129,13 @@ fn no_local_is_accepted_and_ignored() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    client.call(1, Consume { no_local: true, ..consume("q", "c") });
+    client.call(
+        1,
+        Consume {
+            no_local: true,
+            ..consume("q", "c")
+        },
+    );
     client.publish_text(1, "q", "own");
     client.expect_bodies(1, &["own"]);
 }
@@ -174,7 +197,9 @@ fn who_does_not_know_cancel_is_not_sent_it() {
     let mut client = server.log_in(&login);
     client.call(1, queue("q"));
     client.call(1, consume("q", "c"));
-    server.client().call(1, leveret_tests::requests::delete_queue("q"));
+    server
+        .client()
+        .call(1, leveret_tests::requests::delete_queue("q"));
     client.expect_quiet(1);
     // The consumer is gone all the same.
     client.call(1, queue("q"));
@@ -187,14 +212,20 @@ fn a_priority_must_be_a_number() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    let bad = Consume { arguments: table([("x-priority", text("high"))]), ..consume("q", "c") };
+    let bad = Consume {
+        arguments: table([("x-priority", text("high"))]),
+        ..consume("q", "c")
+    };
     client.send(1, bad);
     let close: leveret_wire::method::channel::Close = client.expect(1);
     assert_eq!(close.reply_code, 406);
     let expected = "\"expected integer, got longstr\"";
     assert!(close.reply_text.as_str().contains(expected), "{close:?}");
     client.reopen_channel(1);
-    let other = Consume { arguments: table([("x-own", text("v"))]), ..consume("q", "c") };
+    let other = Consume {
+        arguments: table([("x-own", text("v"))]),
+        ..consume("q", "c")
+    };
     client.call(1, other);
 }
 
@@ -229,7 +260,10 @@ fn many_connections_share_a_stream_of_messages() {
             client
         })
         .collect();
-    publisher.publish_all(1, (0..count).map(|number| Publish::to_queue("q").body(number.to_string())));
+    publisher.publish_all(
+        1,
+        (0..count).map(|number| Publish::to_queue("q").body(number.to_string())),
+    );
     let (found, seen) = std::sync::mpsc::channel();
     let threads: Vec<_> = consumers
         .into_iter()
@@ -249,13 +283,17 @@ fn many_connections_share_a_stream_of_messages() {
         })
         .collect();
     drop(found);
-    let mut numbers: Vec<u32> = (0..count).map(|_| seen.recv_timeout(leveret_tests::PATIENCE).unwrap()).collect();
+    let mut numbers: Vec<u32> = (0..count)
+        .map(|_| seen.recv_timeout(leveret_tests::PATIENCE).unwrap())
+        .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..count).collect::<Vec<_>>());
     publisher.call(1, leveret_tests::requests::delete_queue("q"));
     for thread in threads {
         let end = thread.join().unwrap();
-        let leveret_tests::Event::Method(1, method) = end else { panic!("{end:?}") };
+        let leveret_tests::Event::Method(1, method) = end else {
+            panic!("{end:?}")
+        };
         assert!(<basic::Cancel as leveret_tests::Method>::from_class(method).is_some());
     }
 }

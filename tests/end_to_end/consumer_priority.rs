@@ -1,7 +1,7 @@
 //! Consumer argument `x-priority` (protocol.md 9.5 and 23).
 
 use leveret_tests::requests::{ack, consume, prefetch, queue, table};
-use leveret_tests::{Client, Delivery, Server};
+use leveret_tests::{Client, Delivery, Publish, Server};
 use leveret_wire::AMQPValue;
 use leveret_wire::method::basic::Consume;
 
@@ -14,14 +14,15 @@ fn with_priority(tag: &str, priority: i32) -> Consume {
 
 /// The tags of the consumers that get the next messages.
 fn publish_to(client: &mut Client, count: usize) -> Vec<Delivery> {
-    for _ in 0..count {
-        client.publish_text(1, "q", "m");
-    }
+    client.publish_all(1, (0..count).map(|_| Publish::to_queue("q").body("m")));
     client.expect_deliveries(1, count)
 }
 
 fn tags(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.method.consumer_tag.as_str()).collect()
+    deliveries
+        .iter()
+        .map(|delivery| delivery.method.consumer_tag.as_str())
+        .collect()
 }
 
 #[test]
@@ -82,7 +83,13 @@ fn any_integer_type_will_do() {
     ];
     for (number, value) in values.into_iter().enumerate() {
         let tag = number.to_string();
-        client.call(1, Consume { arguments: table([("x-priority", value)]), ..consume("q", &tag) });
+        client.call(
+            1,
+            Consume {
+                arguments: table([("x-priority", value)]),
+                ..consume("q", &tag)
+            },
+        );
     }
     assert_eq!(tags(&publish_to(&mut client, 1)), ["2"]);
 }

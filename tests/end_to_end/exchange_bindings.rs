@@ -20,7 +20,11 @@ fn a_message_goes_from_source_to_destination() {
     client.publish(1, &Publish::to("source", "x").body("none"));
     let got = client.get(1, "q", true).unwrap();
     assert_eq!(
-        (got.text(), got.method.exchange.as_str(), got.method.routing_key.as_str()),
+        (
+            got.text(),
+            got.method.exchange.as_str(),
+            got.method.routing_key.as_str()
+        ),
         ("both match", "source", "a.b")
     );
     assert_eq!(client.counts(1, "q"), (0, 0));
@@ -110,7 +114,12 @@ fn arguments_route_between_exchanges_too() {
     client.call(1, bind);
     for colour in ["red", "blue"] {
         let properties = Properties::new().headers(&table([("colour", text(colour))]));
-        client.publish(1, &Publish::to("amq.headers", "").properties(&properties).body(colour));
+        client.publish(
+            1,
+            &Publish::to("amq.headers", "")
+                .properties(&properties)
+                .body(colour),
+        );
     }
     assert_eq!(client.drain(1, "q"), ["red"]);
 }
@@ -119,7 +128,13 @@ fn arguments_route_between_exchanges_too() {
 fn an_auto_delete_source_goes_with_its_last_binding() {
     let server = Server::start();
     let mut client = server.client();
-    client.call(1, Declare { auto_delete: true, ..exchange("x", "fanout") });
+    client.call(
+        1,
+        Declare {
+            auto_delete: true,
+            ..exchange("x", "fanout")
+        },
+    );
     client.call(1, exchange("y", "fanout"));
     client.call(1, queue("q"));
     client.call(1, bind("q", "x", ""));
@@ -127,5 +142,10 @@ fn an_auto_delete_source_goes_with_its_last_binding() {
     client.call(1, unbind("q", "x", ""));
     client.call(1, passive_exchange("x"));
     client.call(1, unbind_exchange("y", "x", ""));
-    client.expect_refused(1, passive_exchange("x"), 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_exchange("x"),
+        404,
+        "NOT_FOUND - no exchange 'x' in vhost '/'",
+    );
 }

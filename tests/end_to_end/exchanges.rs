@@ -21,10 +21,20 @@ fn the_predeclared_exchanges_are_there_with_their_types() {
         ("amq.match", "headers"),
     ] {
         client.call(1, passive_exchange(name));
-        client.call(1, Declare { durable: true, ..exchange(name, kind) });
+        client.call(
+            1,
+            Declare {
+                durable: true,
+                ..exchange(name, kind)
+            },
+        );
     }
     client.call(1, passive_exchange("amq.rabbitmq.trace"));
-    let trace = Declare { durable: true, internal: true, ..exchange("amq.rabbitmq.trace", "topic") };
+    let trace = Declare {
+        durable: true,
+        internal: true,
+        ..exchange("amq.rabbitmq.trace", "topic")
+    };
     client.call(1, trace);
 }
 
@@ -36,7 +46,9 @@ fn an_unknown_type_is_a_hard_error() {
         ("DIRECT", "COMMAND_INVALID - unknown exchange type 'DIRECT'"),
         ("", "COMMAND_INVALID - invalid exchange type ''"),
     ] {
-        server.client().expect_fatal(1, exchange("x", kind), 503, text);
+        server
+            .client()
+            .expect_fatal(1, exchange("x", kind), 503, text);
     }
     // The type is looked at before the name.
     server.client().expect_fatal(
@@ -67,7 +79,9 @@ fn reserved_names_are_refused() {
         "ACCESS_REFUSED - exchange name 'amq.foo' contains reserved prefix 'amq.*'",
     );
     for name in ["amq.direct", "amq.absent"] {
-        let text = format!("ACCESS_REFUSED - deletion of system exchange '{name}' in vhost '/' not allowed");
+        let text = format!(
+            "ACCESS_REFUSED - deletion of system exchange '{name}' in vhost '/' not allowed"
+        );
         client.expect_refused(1, delete_exchange(name), 403, &text);
     }
 }
@@ -80,34 +94,58 @@ fn redeclaring_must_be_equivalent() {
     client.call(1, exchange("x", "direct"));
     let what = "for exchange 'x' in vhost '/': received";
     for (other, difference) in [
-        (exchange("x", "fanout"), format!("'type' {what} 'fanout' but current is 'direct'")),
         (
-            Declare { durable: true, ..exchange("x", "direct") },
+            exchange("x", "fanout"),
+            format!("'type' {what} 'fanout' but current is 'direct'"),
+        ),
+        (
+            Declare {
+                durable: true,
+                ..exchange("x", "direct")
+            },
             format!("'durable' {what} 'true' but current is 'false'"),
         ),
         (
-            Declare { auto_delete: true, ..exchange("x", "direct") },
+            Declare {
+                auto_delete: true,
+                ..exchange("x", "direct")
+            },
             format!("'auto_delete' {what} 'true' but current is 'false'"),
         ),
         (
-            Declare { internal: true, ..exchange("x", "direct") },
+            Declare {
+                internal: true,
+                ..exchange("x", "direct")
+            },
             format!("'internal' {what} 'true' but current is 'false'"),
         ),
         // The order of the comparison.
         (
-            Declare { durable: true, internal: true, ..exchange("x", "topic") },
+            Declare {
+                durable: true,
+                internal: true,
+                ..exchange("x", "topic")
+            },
             format!("'type' {what} 'topic' but current is 'direct'"),
         ),
         (
-            Declare { arguments: table([("alternate-exchange", text("ae"))]), ..exchange("x", "direct") },
-            format!("'alternate-exchange' {what} the value 'ae' of type 'longstr' but current is none"),
+            Declare {
+                arguments: table([("alternate-exchange", text("ae"))]),
+                ..exchange("x", "direct")
+            },
+            format!(
+                "'alternate-exchange' {what} the value 'ae' of type 'longstr' but current is none"
+            ),
         ),
     ] {
         let text = format!("PRECONDITION_FAILED - inequivalent arg {difference}");
         client.expect_refused(1, other, 406, &text);
     }
     // Other arguments are not compared.
-    let other = Declare { arguments: table([("x-other", text("1"))]), ..exchange("x", "direct") };
+    let other = Declare {
+        arguments: table([("x-other", text("1"))]),
+        ..exchange("x", "direct")
+    };
     client.call(1, other);
 }
 
@@ -132,9 +170,19 @@ fn passive_asks_for_existence_only() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, exchange("x", "direct"));
-    let other = Declare { passive: true, durable: true, internal: true, ..exchange("x", "no such type") };
+    let other = Declare {
+        passive: true,
+        durable: true,
+        internal: true,
+        ..exchange("x", "no such type")
+    };
     client.call(1, other);
-    client.expect_refused(1, passive_exchange("nox"), 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_exchange("nox"),
+        404,
+        "NOT_FOUND - no exchange 'nox' in vhost '/'",
+    );
 }
 
 #[test]
@@ -144,7 +192,12 @@ fn line_breaks_in_names_are_dropped() {
     client.call(1, exchange("a\r\nb", "direct"));
     client.call(1, passive_exchange("ab"));
     client.call(1, delete_exchange("a\nb"));
-    client.expect_refused(1, passive_exchange("ab"), 404, "NOT_FOUND - no exchange 'ab' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_exchange("ab"),
+        404,
+        "NOT_FOUND - no exchange 'ab' in vhost '/'",
+    );
 }
 
 #[test]
@@ -173,7 +226,10 @@ fn if_unused_asks_for_bindings_from_it() {
     client.call(1, exchange("x", "fanout"));
     client.call(1, exchange("up", "fanout"));
     client.call(1, bind("q", "x", ""));
-    let delete = Delete { if_unused: true, ..delete_exchange("x") };
+    let delete = Delete {
+        if_unused: true,
+        ..delete_exchange("x")
+    };
     client.expect_refused(
         1,
         delete.clone(),
@@ -190,7 +246,13 @@ fn if_unused_asks_for_bindings_from_it() {
 fn an_internal_exchange_takes_no_publish() {
     let server = Server::start();
     let mut client = server.client();
-    client.call(1, Declare { internal: true, ..exchange("xi", "fanout") });
+    client.call(
+        1,
+        Declare {
+            internal: true,
+            ..exchange("xi", "fanout")
+        },
+    );
     client.call(1, exchange("x", "fanout"));
     client.call(1, queue("q"));
     client.call(1, bind_exchange("xi", "x", ""));

@@ -7,7 +7,10 @@ use leveret_wire::method::basic::Consume;
 const IN_USE: &str = "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use";
 
 fn exclusive(tag: &str) -> Consume {
-    Consume { exclusive: true, ..consume("q", tag) }
+    Consume {
+        exclusive: true,
+        ..consume("q", tag)
+    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Queues of one connection (protocol.md 6.4 and 6.5).
 
-use leveret_tests::requests::{
-    bind, consume, delete_queue, passive_queue, purge, queue, unbind,
-};
+use leveret_tests::requests::{bind, consume, delete_queue, passive_queue, purge, queue, unbind};
 use leveret_tests::{Publish, Server};
 use leveret_wire::method::basic;
 use leveret_wire::method::queue::Declare;
@@ -12,7 +10,10 @@ const LOCKED: &str = "RESOURCE_LOCKED - cannot obtain exclusive access to locked
     match that of the original declaration.";
 
 fn exclusive(name: &str) -> Declare {
-    Declare { exclusive: true, ..queue(name) }
+    Declare {
+        exclusive: true,
+        ..queue(name)
+    }
 }
 
 #[test]
@@ -25,7 +26,15 @@ fn only_the_owner_connection_may_use_it() {
     other.expect_refused(1, queue("e1"), 405, LOCKED);
     other.expect_refused(1, passive_queue("e1"), 405, LOCKED);
     other.expect_refused(1, consume("e1", "c"), 405, LOCKED);
-    other.expect_refused(1, basic::Get { queue: "e1".into(), no_ack: true }, 405, LOCKED);
+    other.expect_refused(
+        1,
+        basic::Get {
+            queue: "e1".into(),
+            no_ack: true,
+        },
+        405,
+        LOCKED,
+    );
     other.expect_refused(1, purge("e1"), 405, LOCKED);
     other.expect_refused(1, delete_queue("e1"), 405, LOCKED);
     other.expect_refused(1, bind("e1", "amq.direct", "k"), 405, LOCKED);
@@ -74,8 +83,20 @@ fn any_durable_flag_matches_an_exclusive_queue() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, exclusive("e1"));
-    client.call(1, Declare { durable: true, ..exclusive("e1") });
-    client.call(1, Declare { durable: true, ..exclusive("e2") });
+    client.call(
+        1,
+        Declare {
+            durable: true,
+            ..exclusive("e1")
+        },
+    );
+    client.call(
+        1,
+        Declare {
+            durable: true,
+            ..exclusive("e2")
+        },
+    );
     client.call(1, exclusive("e2"));
 }
 
@@ -89,7 +110,12 @@ fn it_is_gone_when_close_ok_comes() {
         let mut other = server.client();
         let closing = leveret_wire::method::connection::Close::default();
         owner.call(0, closing);
-        other.expect_refused(1, passive_queue("e1"), 404, "NOT_FOUND - no queue 'e1' in vhost '/'");
+        other.expect_refused(
+            1,
+            passive_queue("e1"),
+            404,
+            "NOT_FOUND - no queue 'e1' in vhost '/'",
+        );
         let ok = other.call(1, exclusive("e1"));
         assert_eq!(ok.message_count, 0);
         other.close();
@@ -124,7 +150,10 @@ fn it_goes_when_the_socket_breaks() {
             break;
         }
         assert_eq!((close.reply_code, close.reply_text.as_str()), (405, LOCKED));
-        assert!(began.elapsed() < leveret_tests::PATIENCE, "the queue does not go");
+        assert!(
+            began.elapsed() < leveret_tests::PATIENCE,
+            "the queue does not go"
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

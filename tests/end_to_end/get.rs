@@ -9,7 +9,13 @@ fn an_empty_queue_has_nothing() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    client.send(1, basic::Get { queue: "q".into(), no_ack: false });
+    client.send(
+        1,
+        basic::Get {
+            queue: "q".into(),
+            no_ack: false,
+        },
+    );
     // get-empty with an empty cluster-id.
     assert_eq!(client.next_frame().unwrap().payload, [0, 60, 0, 72, 0]);
 }
@@ -26,8 +32,14 @@ fn a_message_comes_with_the_number_that_are_left() {
     for (body, left) in [("1", 2), ("2", 1), ("3", 0)] {
         let got = client.get(1, "q", false).unwrap();
         let method = &got.method;
-        assert_eq!((method.exchange.as_str(), method.routing_key.as_str()), ("amq.direct", "k"));
-        assert_eq!((got.text(), method.message_count, method.redelivered), (body, left, false));
+        assert_eq!(
+            (method.exchange.as_str(), method.routing_key.as_str()),
+            ("amq.direct", "k")
+        );
+        assert_eq!(
+            (got.text(), method.message_count, method.redelivered),
+            (body, left, false)
+        );
     }
     assert_eq!(client.get(1, "q", false), None);
 }
@@ -46,7 +58,10 @@ fn what_is_got_must_be_acked() {
     client.send(1, nack(first, true));
     client.send(1, ack(second));
     let again = client.get(1, "q", false).unwrap();
-    assert_eq!((again.text(), again.redelivered(), again.tag()), ("1", true, 3));
+    assert_eq!(
+        (again.text(), again.redelivered(), again.tag()),
+        ("1", true, 3)
+    );
     client.close_channel(1);
     client.open_channel(1);
     assert_eq!(client.drain(1, "q"), ["1"]);
@@ -84,7 +99,10 @@ fn prefetch_does_not_hold_it() {
 fn a_queue_must_be_there() {
     let server = Server::start();
     let mut client = server.client();
-    let get = basic::Get { queue: "nope".into(), no_ack: true };
+    let get = basic::Get {
+        queue: "nope".into(),
+        no_ack: true,
+    };
     client.expect_refused(1, get, 404, "NOT_FOUND - no queue 'nope' in vhost '/'");
 }
 
@@ -97,7 +115,13 @@ fn gets_may_be_sent_ahead() {
         client.publish_text(1, "q", &number.to_string());
     }
     for _ in 0..101 {
-        client.send(1, basic::Get { queue: "q".into(), no_ack: true });
+        client.send(
+            1,
+            basic::Get {
+                queue: "q".into(),
+                no_ack: true,
+            },
+        );
     }
     for number in 0..100 {
         match client.next_event() {

@@ -37,15 +37,32 @@ fn start_offers_0_9_and_what_clients_look_for() {
     let Some(AMQPValue::FieldTable(capabilities)) = properties.get("capabilities") else {
         panic!("no capabilities in {properties:?}");
     };
-    let names: Vec<&str> = capabilities.inner().keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = capabilities
+        .inner()
+        .keys()
+        .map(leveret_wire::ShortString::as_str)
+        .collect();
     assert_eq!(names, CAPABILITIES);
     let all_true = |value: &AMQPValue| *value == AMQPValue::Boolean(true);
     assert!(capabilities.inner().values().all(all_true));
-    for key in ["cluster_name", "copyright", "information", "platform", "product", "version"] {
+    for key in [
+        "cluster_name",
+        "copyright",
+        "information",
+        "platform",
+        "product",
+        "version",
+    ] {
         assert!(!longstr(properties.get(key), key).is_empty(), "{key}");
     }
     let version = longstr(properties.get("version"), "version");
-    assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3);
+    assert_eq!(
+        version
+            .split('.')
+            .filter(|part| part.parse::<u32>().is_ok())
+            .count(),
+        3
+    );
 }
 
 #[test]
@@ -61,7 +78,10 @@ fn product_and_version_are_settings() {
     let properties = client.server_properties.inner();
     assert_eq!(longstr(properties.get("product"), "product"), "RabbitMQ");
     assert_eq!(longstr(properties.get("version"), "version"), "3.12.1");
-    assert_eq!(longstr(properties.get("cluster_name"), "cluster_name"), "rabbit@warren");
+    assert_eq!(
+        longstr(properties.get("cluster_name"), "cluster_name"),
+        "rabbit@warren"
+    );
 }
 
 #[test]
@@ -118,7 +138,10 @@ fn sockets_that_say_nothing_do_no_harm() {
 fn tune_offers_the_defaults() {
     let server = Server::start();
     let tune = Client::dial(server.address()).expect_tune(&Login::default());
-    assert_eq!((tune.channel_max, tune.frame_max, tune.heartbeat), (2047, 131_072, 60));
+    assert_eq!(
+        (tune.channel_max, tune.frame_max, tune.heartbeat),
+        (2047, 131_072, 60)
+    );
 }
 
 #[test]
@@ -131,14 +154,24 @@ fn tune_offers_what_is_configured() {
         })
     });
     let tune: Tune = Client::dial(server.address()).expect_tune(&Login::default());
-    assert_eq!((tune.channel_max, tune.frame_max, tune.heartbeat), (9, 8192, 0));
+    assert_eq!(
+        (tune.channel_max, tune.frame_max, tune.heartbeat),
+        (9, 8192, 0)
+    );
 }
 
 /// The handshake up to a tune-ok that is refused.
 fn refused_tune(server: &Server, channel_max: u16, frame_max: u32, text: &str) {
     let mut client = Client::dial(server.address());
     client.expect_tune(&Login::default());
-    client.send(0, TuneOk { channel_max, frame_max, heartbeat: 0 });
+    client.send(
+        0,
+        TuneOk {
+            channel_max,
+            frame_max,
+            heartbeat: 0,
+        },
+    );
     client.expect_hard_error(530, text);
 }
 
@@ -146,13 +179,21 @@ fn refused_tune(server: &Server, channel_max: u16, frame_max: u32, text: &str) {
 fn limits_out_of_bounds_are_refused() {
     let server = Server::start();
     for (channel_max, frame_max, text) in [
-        (2047, 4095, "NOT_ALLOWED - negotiated frame_max = 4095 is lower than the minimum allowed value (4096)"),
+        (
+            2047,
+            4095,
+            "NOT_ALLOWED - negotiated frame_max = 4095 is lower than the minimum allowed value (4096)",
+        ),
         (
             2047,
             131_073,
             "NOT_ALLOWED - negotiated frame_max = 131073 is higher than the maximum allowed value (131072)",
         ),
-        (2048, 4096, "NOT_ALLOWED - negotiated channel_max = 2048 is higher than the maximum allowed value (2047)"),
+        (
+            2048,
+            4096,
+            "NOT_ALLOWED - negotiated channel_max = 2048 is higher than the maximum allowed value (2047)",
+        ),
     ] {
         refused_tune(&server, channel_max, frame_max, text);
     }
@@ -164,7 +205,14 @@ fn no_limit_is_refused_as_we_have_one() {
     for (channel_max, frame_max) in [(2047, 0), (0, 131_072)] {
         let mut client = Client::dial(server.address());
         client.expect_tune(&Login::default());
-        client.send(0, TuneOk { channel_max, frame_max, heartbeat: 0 });
+        client.send(
+            0,
+            TuneOk {
+                channel_max,
+                frame_max,
+                heartbeat: 0,
+            },
+        );
         let close: leveret_wire::method::connection::Close = client.expect(0);
         assert_eq!(close.reply_code, 530, "{close:?}");
         client.answer_close();
@@ -188,8 +236,14 @@ fn the_smallest_limits_and_the_longest_heartbeat_are_accepted() {
 fn whoever_breaks_the_order_before_open_is_dropped_without_a_word() {
     let server = Server::start();
     let too_early: [(&str, Vec<u8>); 5] = [
-        ("tune-ok for start-ok", method_frame(0, 10, 31, &[7, 255, 0, 2, 0, 0, 0, 0])),
-        ("open for start-ok", method_frame(0, 10, 40, b"\x01/\x00\x00")),
+        (
+            "tune-ok for start-ok",
+            method_frame(0, 10, 31, &[7, 255, 0, 2, 0, 0, 0, 0]),
+        ),
+        (
+            "open for start-ok",
+            method_frame(0, 10, 40, b"\x01/\x00\x00"),
+        ),
         ("channel.open", method_frame(1, 20, 10, &[0])),
         ("an unknown method", method_frame(0, 10, 99, &[])),
         ("a body", Frame::new(3, 0, *b"x").octets()),
@@ -202,7 +256,12 @@ fn whoever_breaks_the_order_before_open_is_dropped_without_a_word() {
     }
     let mut client = Client::dial(server.address());
     client.expect_tune(&Login::default());
-    client.send(0, Open { virtual_host: "/".into() });
+    client.send(
+        0,
+        Open {
+            virtual_host: "/".into(),
+        },
+    );
     client.expect_end();
 }
 
@@ -241,10 +300,26 @@ fn heartbeats_during_the_handshake_are_ignored() {
     client.send(0, Login::default().start_ok());
     let tune: Tune = client.expect(0);
     client.send_frame(&heartbeat);
-    let Tune { channel_max, frame_max, .. } = tune;
-    client.send(0, TuneOk { channel_max, frame_max, heartbeat: 0 });
+    let Tune {
+        channel_max,
+        frame_max,
+        ..
+    } = tune;
+    client.send(
+        0,
+        TuneOk {
+            channel_max,
+            frame_max,
+            heartbeat: 0,
+        },
+    );
     client.send_frame(&heartbeat);
-    client.call(0, Open { virtual_host: "/".into() });
+    client.call(
+        0,
+        Open {
+            virtual_host: "/".into(),
+        },
+    );
 }
 
 #[test]

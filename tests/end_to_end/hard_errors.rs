@@ -8,11 +8,19 @@ use leveret_wire::method::{basic, channel, connection};
 fn channel_0_takes_no_second_open_and_no_channel_class() {
     let server = Server::start();
     let text = "CHANNEL_ERROR - unexpected method in connection state running";
-    let open = connection::Open { virtual_host: "/".into() };
+    let open = connection::Open {
+        virtual_host: "/".into(),
+    };
     server.client().expect_fatal(0, open, 504, text);
-    server.client().expect_fatal(0, connection::TuneOk::default(), 504, text);
-    server.client().expect_fatal(0, connection::StartOk::default(), 504, text);
-    server.client().expect_fatal(0, connection::Blocked { reason: "r".into() }, 504, text);
+    server
+        .client()
+        .expect_fatal(0, connection::TuneOk::default(), 504, text);
+    server
+        .client()
+        .expect_fatal(0, connection::StartOk::default(), 504, text);
+    server
+        .client()
+        .expect_fatal(0, connection::Blocked { reason: "r".into() }, 504, text);
     server.client().expect_fatal(0, channel::Open {}, 504, text);
     server.client().expect_fatal(0, queue("q"), 504, text);
 }
@@ -37,20 +45,50 @@ fn what_only_a_server_says_is_refused() {
     let server = Server::start();
     let text = "COMMAND_INVALID - unimplemented method";
     server.client().expect_fatal(1, basic::QosOk {}, 503, text);
-    server.client().expect_fatal(1, basic::ConsumeOk { consumer_tag: "c".into() }, 503, text);
-    server.client().expect_fatal(1, basic::GetEmpty {}, 503, text);
-    server.client().expect_fatal(1, basic::RecoverOk {}, 503, text);
-    server.client().expect_fatal(1, leveret_wire::method::queue::DeclareOk::default(), 503, text);
-    server.client().expect_fatal(1, leveret_wire::method::exchange::BindOk {}, 503, text);
-    server.client().expect_fatal(1, leveret_wire::method::tx::CommitOk {}, 503, text);
-    server.client().expect_fatal(1, basic::Deliver::default(), 503, text);
-    server.client().expect_fatal(1, basic::Return::default(), 503, text);
+    server.client().expect_fatal(
+        1,
+        basic::ConsumeOk {
+            consumer_tag: "c".into(),
+        },
+        503,
+        text,
+    );
+    server
+        .client()
+        .expect_fatal(1, basic::GetEmpty {}, 503, text);
+    server
+        .client()
+        .expect_fatal(1, basic::RecoverOk {}, 503, text);
+    server.client().expect_fatal(
+        1,
+        leveret_wire::method::queue::DeclareOk::default(),
+        503,
+        text,
+    );
+    server
+        .client()
+        .expect_fatal(1, leveret_wire::method::exchange::BindOk {}, 503, text);
+    server
+        .client()
+        .expect_fatal(1, leveret_wire::method::tx::CommitOk {}, 503, text);
+    server
+        .client()
+        .expect_fatal(1, basic::Deliver::default(), 503, text);
+    server
+        .client()
+        .expect_fatal(1, basic::Return::default(), 503, text);
 }
 
 #[test]
 fn an_unknown_method_is_not_implemented() {
     let server = Server::start();
-    for (channel, class, method) in [(1, 60, 130), (1, 99, 1), (0, 10, 99), (1, 0, 0), (1, 40, 41)] {
+    for (channel, class, method) in [
+        (1, 60, 130),
+        (1, 99, 1),
+        (0, 10, 99),
+        (1, 0, 0),
+        (1, 40, 41),
+    ] {
         let mut client = server.client();
         client.write(&method_frame(channel, class, method, b"whatever"));
         let text = format!("NOT_IMPLEMENTED - unknown class/method {class}/{method}");
@@ -150,14 +188,22 @@ fn after_our_close_only_close_and_close_ok_count() {
     let server = Server::start();
     let mut client = server.client();
     client.send(0, channel::Open {});
-    client.expect_connection_close(504, "CHANNEL_ERROR - unexpected method in connection state running");
+    client.expect_connection_close(
+        504,
+        "CHANNEL_ERROR - unexpected method in connection state running",
+    );
     client.send(1, queue("ignored"));
     client.publish_text(1, "ignored", "ignored");
     client.send(0, channel::Open {});
     client.call(0, connection::Close::default());
     client.answer_close();
     let mut other = server.client();
-    other.expect_refused(1, passive_queue("ignored"), 404, "NOT_FOUND - no queue 'ignored' in vhost '/'");
+    other.expect_refused(
+        1,
+        passive_queue("ignored"),
+        404,
+        "NOT_FOUND - no queue 'ignored' in vhost '/'",
+    );
 }
 
 #[test]
@@ -167,7 +213,10 @@ fn who_does_not_answer_our_close_is_dropped() {
     });
     let mut client = server.client();
     client.send(0, channel::Open {});
-    client.expect_connection_close(504, "CHANNEL_ERROR - unexpected method in connection state running");
+    client.expect_connection_close(
+        504,
+        "CHANNEL_ERROR - unexpected method in connection state running",
+    );
     client.expect_end();
 }
 
@@ -175,15 +224,26 @@ fn who_does_not_answer_our_close_is_dropped() {
 fn a_hard_error_cleans_up_before_it_is_told() {
     let server = Server::start();
     let mut client = server.client();
-    let exclusive = leveret_wire::method::queue::Declare { exclusive: true, ..queue("e") };
+    let exclusive = leveret_wire::method::queue::Declare {
+        exclusive: true,
+        ..queue("e")
+    };
     client.call(1, exclusive);
     client.call(1, queue("q"));
     client.publish_text(1, "q", "m");
     client.get(1, "q", false).unwrap();
     client.send(0, channel::Open {});
-    client.expect_connection_close(504, "CHANNEL_ERROR - unexpected method in connection state running");
+    client.expect_connection_close(
+        504,
+        "CHANNEL_ERROR - unexpected method in connection state running",
+    );
     let mut other = server.client();
-    other.expect_refused(1, passive_queue("e"), 404, "NOT_FOUND - no queue 'e' in vhost '/'");
+    other.expect_refused(
+        1,
+        passive_queue("e"),
+        404,
+        "NOT_FOUND - no queue 'e' in vhost '/'",
+    );
     let got = other.get(1, "q", true).unwrap();
     assert!(got.redelivered());
 }

@@ -58,7 +58,11 @@ fn the_default_user_is_a_setting() {
 #[test]
 fn a_bad_password_is_told_to_who_can_take_it() {
     let server = Server::start();
-    for login in [Login::plain("guest", "wrong"), Login::plain("nobody", "guest"), Login::plain("guest", "")] {
+    for login in [
+        Login::plain("guest", "wrong"),
+        Login::plain("nobody", "guest"),
+        Login::plain("guest", ""),
+    ] {
         let mut client = attempt(&server, &login);
         let close: Close = client.expect_connection_close(403, REFUSED);
         assert_eq!((close.class_id, close.method_id), (0, 0));
@@ -120,11 +124,16 @@ fn the_default_user_may_log_in_from_loopback_only() {
     let port = server.address().port();
     // The address that packets to elsewhere would carry; nothing is sent to find it.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    let own = probe.connect("192.0.2.1:9").and_then(|()| probe.local_addr());
+    let own = probe
+        .connect("192.0.2.1:9")
+        .and_then(|()| probe.local_addr());
     let mut local = Client::connect((std::net::Ipv4Addr::LOCALHOST, port).into());
     local.open_channel(1);
     // A machine without a network has no other address to come from.
-    let Some(own) = own.ok().filter(|own| !own.ip().is_loopback() && !own.ip().is_unspecified()) else {
+    let Some(own) = own
+        .ok()
+        .filter(|own| !own.ip().is_loopback() && !own.ip().is_unspecified())
+    else {
         return;
     };
     let mut remote = Client::dial((own.ip(), port).into());
@@ -149,7 +158,10 @@ fn a_failed_login_waits_before_the_end() {
 fn a_new_secret_is_accepted() {
     let server = Server::start();
     let mut client = server.client();
-    let update = UpdateSecret { new_secret: "new".into(), reason: "rotation".into() };
+    let update = UpdateSecret {
+        new_secret: "new".into(),
+        reason: "rotation".into(),
+    };
     client.call(0, update);
     client.call(1, queue("q"));
 }

@@ -56,7 +56,9 @@ fn each_consumer_has_the_limit_of_its_start() {
     }
     let deliveries = client.expect_deliveries(1, 3);
     let of = |tag: &str| {
-        let of_tag = deliveries.iter().filter(|one| one.method.consumer_tag.as_str() == tag);
+        let of_tag = deliveries
+            .iter()
+            .filter(|one| one.method.consumer_tag.as_str() == tag);
         of_tag.count()
     };
     assert_eq!((of("one"), of("two")), (1, 2));
@@ -191,7 +193,10 @@ fn credit_given_back_elsewhere_reaches_a_waiting_consumer() {
     client.call(1, consume("q", "c"));
     for number in 0..100_u64 {
         let delivery = client.expect_delivery(1);
-        assert_eq!((delivery.tag(), delivery.text()), (number + 1, number.to_string().as_str()));
+        assert_eq!(
+            (delivery.tag(), delivery.text()),
+            (number + 1, number.to_string().as_str())
+        );
         client.send(1, ack(delivery.tag()));
     }
 }

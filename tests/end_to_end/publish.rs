@@ -6,7 +6,9 @@ use leveret_wire::{AMQPValue, FieldTable};
 
 /// Octets that differ from one position to the next.
 fn octets(count: usize) -> Vec<u8> {
-    (0..count).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    (0..count)
+        .map(|at| u8::try_from(at % 251).unwrap())
+        .collect()
 }
 
 fn with_queue(server: &Server) -> Client {
@@ -37,7 +39,12 @@ fn all_properties(headers: &FieldTable) -> Properties {
 fn all_properties_come_through() {
     let server = Server::start();
     let mut client = with_queue(&server);
-    client.publish(1, &Publish::to_queue("q").properties(&all_properties(&FieldTable::default())).body("b"));
+    client.publish(
+        1,
+        &Publish::to_queue("q")
+            .properties(&all_properties(&FieldTable::default()))
+            .body("b"),
+    );
     let got = client.get(1, "q", true).unwrap();
     let properties = got.content.properties();
     let texts = [
@@ -66,7 +73,11 @@ fn all_properties_come_through() {
     ];
     assert_eq!(texts, expected.map(Some));
     assert_eq!(
-        (properties.delivery_mode(), properties.priority(), properties.timestamp()),
+        (
+            properties.delivery_mode(),
+            properties.priority(),
+            properties.timestamp()
+        ),
         (Some(2), Some(9), Some(u64::MAX))
     );
     assert!(properties.headers().unwrap().is_empty());
@@ -104,13 +115,20 @@ fn every_type() -> Vec<u8> {
         b"t\x01",
     ];
     for (number, value) in values.iter().enumerate() {
-        let key = if number >= 23 { "same".to_owned() } else { format!("z{}", 99 - number) };
+        let key = if number >= 23 {
+            "same".to_owned()
+        } else {
+            format!("z{}", 99 - number)
+        };
         entries.push(u8::try_from(key.len()).unwrap());
         entries.extend_from_slice(key.as_bytes());
         entries.extend_from_slice(value);
     }
     // F's announced length must fit its entries.
-    let at = entries.windows(5).position(|window| window == b"F\x00\x00\x00\x09").unwrap();
+    let at = entries
+        .windows(5)
+        .position(|window| window == b"F\x00\x00\x00\x09")
+        .unwrap();
     entries[at + 4] = 8;
     entries
 }
@@ -120,7 +138,9 @@ fn properties_are_relayed_octet_for_octet() {
     let server = Server::start();
     let mut client = with_queue(&server);
     client.call(1, consume_no_ack("q", "c"));
-    let all = all_properties(&FieldTable::default()).header_octets(&every_type()).octets();
+    let all = all_properties(&FieldTable::default())
+        .header_octets(&every_type())
+        .octets();
     let mut reserved_flag = all.clone();
     reserved_flag[1] |= 2;
     for properties in [
@@ -134,7 +154,9 @@ fn properties_are_relayed_octet_for_octet() {
         // Short strings of properties need not be UTF-8.
         [&[0x80, 0, 3][..], b"\xff\xfe\x00"].concat(),
     ] {
-        let publish = Publish::to_queue("q").property_octets(properties).body("body");
+        let publish = Publish::to_queue("q")
+            .property_octets(properties)
+            .body("body");
         client.publish(1, &publish);
         let delivery = client.expect_delivery(1);
         assert_eq!(delivery.content.header, publish.header_payload());
@@ -147,12 +169,18 @@ fn bodies_of_every_size_come_through() {
     let server = Server::start();
     let mut client = with_queue(&server);
     client.call(1, consume_no_ack("q", "c"));
-    let sizes = [0, 1, 2, 100, 4_087, 4_088, 4_089, 16_383, 16_384, 65_536, 131_063, 131_064, 131_065, 262_128, 300_000];
+    let sizes = [
+        0, 1, 2, 100, 4_087, 4_088, 4_089, 16_383, 16_384, 65_536, 131_063, 131_064, 131_065,
+        262_128, 300_000,
+    ];
     for size in sizes {
         let body = octets(size);
         client.publish(1, &Publish::to_queue("q").body(body.clone()));
         let delivery = client.expect_delivery(1);
-        assert!(delivery.content.body == body, "a body of {size} octets has changed");
+        assert!(
+            delivery.content.body == body,
+            "a body of {size} octets has changed"
+        );
         let full = size / 131_064;
         let mut pieces = vec![131_064; full];
         if size % 131_064 > 0 {
@@ -166,7 +194,10 @@ fn bodies_of_every_size_come_through() {
 fn the_consumers_frame_max_splits_a_body() {
     let server = Server::start();
     let mut publisher = with_queue(&server);
-    let mut small = server.log_in(&Login { frame_max: Some(4096), ..Login::default() });
+    let mut small = server.log_in(&Login {
+        frame_max: Some(4096),
+        ..Login::default()
+    });
     let body = octets(300_000);
     publisher.publish(1, &Publish::to_queue("q").body(body.clone()));
     small.call(1, consume_no_ack("q", "c"));
@@ -181,15 +212,23 @@ fn the_consumers_frame_max_splits_a_body() {
 fn a_body_may_come_octet_by_octet() {
     let server = Server::start();
     let mut client = with_queue(&server);
-    client.publish(1, &Publish::to_queue("q").body(octets(1_000)).in_pieces_of(1));
-    assert_eq!(client.get(1, "q", true).unwrap().content.body, octets(1_000));
+    client.publish(
+        1,
+        &Publish::to_queue("q").body(octets(1_000)).in_pieces_of(1),
+    );
+    assert_eq!(
+        client.get(1, "q", true).unwrap().content.body,
+        octets(1_000)
+    );
 }
 
 #[test]
 fn frames_may_come_octet_by_octet() {
     let server = Server::start();
     let mut client = with_queue(&server);
-    let publish = Publish::to_queue("q").properties(&Properties::persistent()).body("slow");
+    let publish = Publish::to_queue("q")
+        .properties(&Properties::persistent())
+        .body("slow");
     for octet in publish.octets(1) {
         client.write(&[octet]);
     }
@@ -233,9 +272,15 @@ fn frames_of_other_channels_and_heartbeats_may_come_between() {
 #[test]
 fn a_payload_of_frame_max_is_forgiven() {
     let server = Server::start();
-    let mut client = server.log_in(&Login { frame_max: Some(4096), ..Login::default() });
+    let mut client = server.log_in(&Login {
+        frame_max: Some(4096),
+        ..Login::default()
+    });
     client.call(1, queue("q"));
-    client.publish(1, &Publish::to_queue("q").body(octets(4096)).in_pieces_of(4096));
+    client.publish(
+        1,
+        &Publish::to_queue("q").body(octets(4096)).in_pieces_of(4096),
+    );
     assert_eq!(client.get(1, "q", true).unwrap().content.body, octets(4096));
 }
 
@@ -245,10 +290,23 @@ fn keys_need_not_be_utf8() {
     let mut client = with_queue(&server);
     client.call(1, leveret_tests::requests::bind("q", "amq.fanout", ""));
     client.publish(1, &Publish::to("amq.fanout", b"\xff\x00\xfe").body("m"));
-    client.send(1, leveret_wire::method::basic::Get { queue: "q".into(), no_ack: true });
+    client.send(
+        1,
+        leveret_wire::method::basic::Get {
+            queue: "q".into(),
+            no_ack: true,
+        },
+    );
     // The client's own structs take no such key.
     let frame = client.next_frame().unwrap();
-    let key = [&[10][..], b"amq.fanout", &[3], b"\xff\x00\xfe", &[0, 0, 0, 0]].concat();
+    let key = [
+        &[10][..],
+        b"amq.fanout",
+        &[3],
+        b"\xff\x00\xfe",
+        &[0, 0, 0, 0],
+    ]
+    .concat();
     assert!(frame.payload.ends_with(&key), "{:?}", frame.payload);
 }
 
@@ -279,7 +337,10 @@ fn the_user_id_must_be_ones_own() {
         let text = format!("user_id property set to '{user}' but authenticated user was 'guest'");
         refused(&mut client, &publish, &text);
     }
-    client.publish(1, &Publish::to_queue("q").properties(&Properties::new().user_id("guest")));
+    client.publish(
+        1,
+        &Publish::to_queue("q").properties(&Properties::new().user_id("guest")),
+    );
     assert_eq!(client.counts(1, "q"), (1, 0));
 }
 
@@ -301,7 +362,10 @@ fn an_expiration_must_be_a_number_of_milliseconds() {
         refused(&mut client, &publish, &text);
     }
     for expiration in ["+5000000", "315360000000"] {
-        client.publish(1, &Publish::to_queue("q").properties(&Properties::new().expiration(expiration)));
+        client.publish(
+            1,
+            &Publish::to_queue("q").properties(&Properties::new().expiration(expiration)),
+        );
     }
     assert_eq!(client.counts(1, "q"), (2, 0));
 }
@@ -312,10 +376,17 @@ fn the_delivery_mode_is_1_or_2() {
     let mut client = with_queue(&server);
     for mode in [0, 3, 7, 255] {
         let publish = Publish::to_queue("q").properties(&Properties::new().delivery_mode(mode));
-        refused(&mut client, &publish, &format!("invalid message: {{delivery_mode_unknown,{mode}}}"));
+        refused(
+            &mut client,
+            &publish,
+            &format!("invalid message: {{delivery_mode_unknown,{mode}}}"),
+        );
     }
     for mode in [1, 2] {
-        client.publish(1, &Publish::to_queue("q").properties(&Properties::new().delivery_mode(mode)));
+        client.publish(
+            1,
+            &Publish::to_queue("q").properties(&Properties::new().delivery_mode(mode)),
+        );
     }
     assert_eq!(client.counts(1, "q"), (2, 0));
 }
@@ -335,10 +406,18 @@ fn checks_come_in_rabbitmqs_order() {
     let user = "user_id property set to 'other' but authenticated user was 'guest'";
     refused(&mut client, &Publish::to_queue("q").properties(&bad), user);
     let bad = bad.user_id("guest");
-    refused(&mut client, &Publish::to_queue("q").properties(&bad), "invalid expiration 'abc': no_integer");
+    refused(
+        &mut client,
+        &Publish::to_queue("q").properties(&bad),
+        "invalid expiration 'abc': no_integer",
+    );
     let bad = bad.expiration("5");
     let headers = "invalid message: {unacceptable_type_in_header,\"CC\",longstr}";
-    refused(&mut client, &Publish::to_queue("q").properties(&bad), headers);
+    refused(
+        &mut client,
+        &Publish::to_queue("q").properties(&bad),
+        headers,
+    );
     let bad = bad.headers(&table([("CC", AMQPValue::FieldArray(Vec::new().into()))]));
     let mode = "invalid message: {delivery_mode_unknown,7}";
     refused(&mut client, &Publish::to_queue("q").properties(&bad), mode);
@@ -350,7 +429,10 @@ fn a_message_over_the_limit_closes_the_channel() {
         Server::build(|builder| builder.configure(|config| config.limits.max_message_size = 1000));
     let mut client = with_queue(&server);
     client.publish(1, &Publish::to_queue("q").body(octets(1000)));
-    client.publish(1, &Publish::to_queue("q").body(octets(1001)).in_pieces_of(100));
+    client.publish(
+        1,
+        &Publish::to_queue("q").body(octets(1001)).in_pieces_of(100),
+    );
     client.publish_text(1, "q", "swallowed");
     let close = client.expect_channel_close(
         1,

@@ -61,7 +61,12 @@ fn delete_by_empty_name_spares_the_others() {
     client.call(1, queue("q"));
     client.call(1, delete_queue(""));
     client.call(1, passive_queue(&first));
-    client.expect_refused(1, passive_queue("q"), 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_queue("q"),
+        404,
+        "NOT_FOUND - no queue 'q' in vhost '/'",
+    );
 }
 
 #[test]
@@ -70,14 +75,24 @@ fn without_a_last_queue_an_empty_name_is_not_found() {
     let mut client = server.client();
     let text = "NOT_FOUND - no previously declared queue";
     client.expect_refused(1, bind("", "amq.direct", "k"), 404, text);
-    client.expect_refused(1, leveret_tests::requests::unbind("", "amq.direct", "k"), 404, text);
+    client.expect_refused(
+        1,
+        leveret_tests::requests::unbind("", "amq.direct", "k"),
+        404,
+        text,
+    );
     client.expect_refused(1, purge(""), 404, text);
     client.expect_refused(1, delete_queue(""), 404, text);
     client.expect_refused(1, basic::Get::default(), 404, text);
     client.expect_refused(1, consume("", "c"), 404, text);
     // Passive does not take the shortcut, nor does a name of another channel count.
     client.call(1, queue("q"));
-    client.expect_refused(1, passive_queue(""), 404, "NOT_FOUND - no queue '' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_queue(""),
+        404,
+        "NOT_FOUND - no queue '' in vhost '/'",
+    );
     client.open_channel(2);
     client.expect_refused(2, purge(""), 404, text);
 }
@@ -87,7 +102,10 @@ fn declare_ok_counts_ready_messages_and_consumers() {
     let server = Server::start();
     let mut client = server.client();
     let ok = client.call(1, queue("q"));
-    assert_eq!((ok.queue.as_str(), ok.message_count, ok.consumer_count), ("q", 0, 0));
+    assert_eq!(
+        (ok.queue.as_str(), ok.message_count, ok.consumer_count),
+        ("q", 0, 0)
+    );
     for _ in 0..3 {
         client.publish_text(1, "q", "m");
     }
@@ -105,9 +123,18 @@ fn declare_ok_counts_ready_messages_and_consumers() {
 fn passive_finds_or_not() {
     let server = Server::start();
     let mut client = server.client();
-    client.expect_refused(1, passive_queue("nope"), 404, "NOT_FOUND - no queue 'nope' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_queue("nope"),
+        404,
+        "NOT_FOUND - no queue 'nope' in vhost '/'",
+    );
     client.call(1, queue("q"));
-    let other = Declare { durable: true, auto_delete: true, ..passive_queue("q") };
+    let other = Declare {
+        durable: true,
+        auto_delete: true,
+        ..passive_queue("q")
+    };
     client.call(1, other);
 }
 
@@ -135,13 +162,22 @@ fn redeclaring_must_be_equivalent() {
     client.call(1, durable_queue("d1"));
     let what = "for queue 'd1' in vhost '/': received";
     for (other, difference) in [
-        (queue("d1"), format!("'durable' {what} 'false' but current is 'true'")),
         (
-            Declare { auto_delete: true, ..durable_queue("d1") },
+            queue("d1"),
+            format!("'durable' {what} 'false' but current is 'true'"),
+        ),
+        (
+            Declare {
+                auto_delete: true,
+                ..durable_queue("d1")
+            },
             format!("'auto_delete' {what} 'true' but current is 'false'"),
         ),
         (
-            Declare { auto_delete: true, ..queue("d1") },
+            Declare {
+                auto_delete: true,
+                ..queue("d1")
+            },
             format!("'durable' {what} 'false' but current is 'true'"),
         ),
     ] {
@@ -154,7 +190,10 @@ fn redeclaring_must_be_equivalent() {
 fn arguments_compare_by_value() {
     let server = Server::start();
     let mut client = server.client();
-    let with = |value: AMQPValue| Declare { arguments: table([("x-max-length", value)]), ..queue("q") };
+    let with = |value: AMQPValue| Declare {
+        arguments: table([("x-max-length", value)]),
+        ..queue("q")
+    };
     client.call(1, with(AMQPValue::LongInt(1000)));
     for same in [
         AMQPValue::LongLongInt(1000),
@@ -178,7 +217,10 @@ fn arguments_compare_by_value() {
         &format!("{what} none but current is the value '1000' of type 'signedint'"),
     );
     client.call(1, queue("plain"));
-    let declare = Declare { arguments: table([("x-max-length", AMQPValue::LongInt(5))]), ..queue("plain") };
+    let declare = Declare {
+        arguments: table([("x-max-length", AMQPValue::LongInt(5))]),
+        ..queue("plain")
+    };
     client.expect_refused(
         1,
         declare,
@@ -187,9 +229,15 @@ fn arguments_compare_by_value() {
          received the value '5' of type 'signedint' but current is none",
     );
     // What RabbitMQ does not know is not compared, and classic is what no type means.
-    let unknown = Declare { arguments: table([("x-own", text("1"))]), ..queue("plain") };
+    let unknown = Declare {
+        arguments: table([("x-own", text("1"))]),
+        ..queue("plain")
+    };
     client.call(1, unknown);
-    let classic = Declare { arguments: table([("x-queue-type", text("classic"))]), ..queue("plain") };
+    let classic = Declare {
+        arguments: table([("x-queue-type", text("classic"))]),
+        ..queue("plain")
+    };
     client.call(1, classic);
 }
 
@@ -199,7 +247,12 @@ fn line_breaks_in_names_are_dropped_and_nul_is_kept() {
     let mut client = server.client();
     assert_eq!(client.call(1, queue("a\r\nb")).queue.as_str(), "ab");
     assert_eq!(client.call(1, delete_queue("a\nb")).message_count, 0);
-    client.expect_refused(1, passive_queue("ab"), 404, "NOT_FOUND - no queue 'ab' in vhost '/'");
+    client.expect_refused(
+        1,
+        passive_queue("ab"),
+        404,
+        "NOT_FOUND - no queue 'ab' in vhost '/'",
+    );
     assert_eq!(client.call(1, queue("a\0b")).queue.as_str(), "a\0b");
     client.publish_text(1, "a\0b", "m");
     assert_eq!(client.drain(1, "a\0b"), ["m"]);
@@ -209,7 +262,11 @@ fn line_breaks_in_names_are_dropped_and_nul_is_kept() {
 fn names_take_255_octets_of_any_script() {
     let server = Server::start();
     let mut client = server.client();
-    for name in ["n".repeat(255), "\u{1f407}".repeat(63), "\u{e9}".repeat(127)] {
+    for name in [
+        "n".repeat(255),
+        "\u{1f407}".repeat(63),
+        "\u{e9}".repeat(127),
+    ] {
         client.call(1, queue(&name));
         client.publish_text(1, &name, "m");
         assert_eq!(client.drain(1, &name), ["m"]);
@@ -247,18 +304,27 @@ fn delete_has_conditions() {
     client.publish_text(1, "bq", "m");
     let in_use = "PRECONDITION_FAILED - queue 'bq' in vhost '/' in use";
     let not_empty = "PRECONDITION_FAILED - queue 'bq' in vhost '/' not empty";
-    let if_empty = Delete { if_empty: true, ..delete_queue("bq") };
-    let if_unused = Delete { if_unused: true, ..delete_queue("bq") };
-    let both = Delete { if_unused: true, ..if_empty.clone() };
+    let if_empty = Delete {
+        if_empty: true,
+        ..delete_queue("bq")
+    };
+    let if_unused = Delete {
+        if_unused: true,
+        ..delete_queue("bq")
+    };
+    let both = Delete {
+        if_unused: true,
+        ..if_empty.clone()
+    };
     client.expect_refused(1, if_empty.clone(), 406, not_empty);
     client.open_channel(2);
     client.call(2, leveret_tests::requests::prefetch(1));
     client.call(2, consume("bq", "c"));
     client.expect_deliveries(2, 1);
     client.publish_text(1, "bq", "m");
-    client.expect_refused(1, if_unused.clone(), 406, in_use);
+    client.expect_refused(1, if_unused, 406, in_use);
     client.expect_refused(1, both.clone(), 406, in_use);
-    client.expect_refused(1, if_empty.clone(), 406, not_empty);
+    client.expect_refused(1, if_empty, 406, not_empty);
     client.call(2, leveret_tests::requests::cancel("c"));
     client.call(1, purge("bq"));
     // An unacknowledged message does not count.
@@ -283,7 +349,12 @@ fn deleting_a_queue_takes_its_bindings_along() {
 fn purge_takes_the_ready_ones_only() {
     let server = Server::start();
     let mut client = server.client();
-    client.expect_refused(1, purge("nope"), 404, "NOT_FOUND - no queue 'nope' in vhost '/'");
+    client.expect_refused(
+        1,
+        purge("nope"),
+        404,
+        "NOT_FOUND - no queue 'nope' in vhost '/'",
+    );
     client.call(1, queue("q"));
     for body in ["a", "b", "c"] {
         client.publish_text(1, "q", body);
@@ -318,7 +389,13 @@ fn many_queues_come_and_go() {
     let mut client = server.client();
     for round in 0..2 {
         for number in 0..500 {
-            client.send(1, Declare { nowait: true, ..queue(&format!("q{number}")) });
+            client.send(
+                1,
+                Declare {
+                    nowait: true,
+                    ..queue(&format!("q{number}"))
+                },
+            );
         }
         for number in 0..500 {
             client.publish_text(1, &format!("q{number}"), "m");

@@ -83,6 +83,10 @@ fn recovering_nothing_is_fine() {
 fn recovering_without_requeue_is_not_implemented() {
     let server = Server::start();
     let text = "NOT_IMPLEMENTED - requeue=false";
-    server.client().expect_fatal(1, Recover { requeue: false }, 540, text);
-    server.client().expect_fatal(1, RecoverAsync { requeue: false }, 540, text);
+    server
+        .client()
+        .expect_fatal(1, Recover { requeue: false }, 540, text);
+    server
+        .client()
+        .expect_fatal(1, RecoverAsync { requeue: false }, 540, text);
 }

@@ -70,7 +70,9 @@ fn returns_keep_the_order_of_publishes() {
     let mut client = server.client();
     client.open_channel(2);
     for number in 0..100 {
-        let publish = Publish::to("", "nowhere").mandatory().body(number.to_string());
+        let publish = Publish::to("", "nowhere")
+            .mandatory()
+            .body(number.to_string());
         client.publish(1, &publish);
     }
     for number in 0..100 {

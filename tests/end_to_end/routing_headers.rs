@@ -10,7 +10,13 @@ use leveret_wire::{AMQPValue, FieldTable};
 fn matched(client: &mut Client, arguments: FieldTable, messages: &[FieldTable]) -> Vec<bool> {
     client.call(1, exchange("h", "headers"));
     client.call(1, queue("q"));
-    client.call(1, Bind { arguments, ..bind("q", "h", "") });
+    client.call(
+        1,
+        Bind {
+            arguments,
+            ..bind("q", "h", "")
+        },
+    );
     for (number, headers) in messages.iter().enumerate() {
         let mut publish = Publish::to("h", "").body(number.to_string());
         if !headers.inner().is_empty() {
@@ -20,7 +26,9 @@ fn matched(client: &mut Client, arguments: FieldTable, messages: &[FieldTable]) 
     }
     let came = client.drain(1, "q");
     client.call(1, leveret_tests::requests::delete_exchange("h"));
-    (0..messages.len()).map(|number| came.contains(&number.to_string())).collect()
+    (0..messages.len())
+        .map(|number| came.contains(&number.to_string()))
+        .collect()
 }
 
 fn of(entries: &[(&str, AMQPValue)]) -> FieldTable {
@@ -83,8 +91,16 @@ fn x_keys_count_with_x_only() {
         ("any", [true, true, false]),
         ("any-with-x", [true, true, true]),
     ] {
-        let arguments = of(&[("x-match", text(x_match)), ("a", text("1")), ("x-own", text("1"))]);
-        assert_eq!(matched(&mut client, arguments, &messages), expected, "{x_match}");
+        let arguments = of(&[
+            ("x-match", text(x_match)),
+            ("a", text("1")),
+            ("x-own", text("1")),
+        ]);
+        assert_eq!(
+            matched(&mut client, arguments, &messages),
+            expected,
+            "{x_match}"
+        );
     }
 }
 
@@ -92,10 +108,17 @@ fn x_keys_count_with_x_only() {
 fn void_asks_for_presence() {
     let server = Server::start();
     let mut client = server.client();
-    let messages =
-        [of(&[("a", text("1"))]), of(&[("a", AMQPValue::Void)]), of(&[("a", AMQPValue::Boolean(false))]), of(&[("b", text("1"))])];
+    let messages = [
+        of(&[("a", text("1"))]),
+        of(&[("a", AMQPValue::Void)]),
+        of(&[("a", AMQPValue::Boolean(false))]),
+        of(&[("b", text("1"))]),
+    ];
     let arguments = of(&[("a", AMQPValue::Void)]);
-    assert_eq!(matched(&mut client, arguments, &messages), [true, true, true, false]);
+    assert_eq!(
+        matched(&mut client, arguments, &messages),
+        [true, true, true, false]
+    );
 }
 
 #[test]
@@ -117,16 +140,38 @@ fn values_compare_by_value() {
         a(AMQPValue::Boolean(true)),
         a(AMQPValue::Void),
     ];
-    let expected = [true, true, true, true, true, true, true, false, false, false, false, false];
-    assert_eq!(matched(&mut client, a(AMQPValue::LongInt(1)), &numbers), expected);
-    assert_eq!(matched(&mut client, a(AMQPValue::Timestamp(1)), &numbers), expected);
+    let expected = [
+        true, true, true, true, true, true, true, false, false, false, false, false,
+    ];
+    assert_eq!(
+        matched(&mut client, a(AMQPValue::LongInt(1)), &numbers),
+        expected
+    );
+    assert_eq!(
+        matched(&mut client, a(AMQPValue::Timestamp(1)), &numbers),
+        expected
+    );
     let octets = AMQPValue::ByteArray(b"x".to_vec().into());
     let texts = [a(text("x")), a(octets), a(text("X")), a(text("xx"))];
-    assert_eq!(matched(&mut client, a(text("x")), &texts), [true, true, false, false]);
-    let nested = |value: i32| a(AMQPValue::FieldTable(of(&[("n", AMQPValue::LongInt(value))])));
-    assert_eq!(matched(&mut client, nested(1), &[nested(1), nested(2)]), [true, false]);
+    assert_eq!(
+        matched(&mut client, a(text("x")), &texts),
+        [true, true, false, false]
+    );
+    let nested = |value: i32| {
+        a(AMQPValue::FieldTable(of(&[(
+            "n",
+            AMQPValue::LongInt(value),
+        )])))
+    };
+    assert_eq!(
+        matched(&mut client, nested(1), &[nested(1), nested(2)]),
+        [true, false]
+    );
     let bools = [a(AMQPValue::Boolean(true)), a(AMQPValue::Boolean(false))];
-    assert_eq!(matched(&mut client, a(AMQPValue::Boolean(true)), &bools), [true, false]);
+    assert_eq!(
+        matched(&mut client, a(AMQPValue::Boolean(true)), &bools),
+        [true, false]
+    );
 }
 
 #[test]
@@ -134,9 +179,20 @@ fn the_routing_key_does_not_matter() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    client.call(1, Bind { arguments: of(&[("a", text("1"))]), ..bind("q", "amq.match", "key") });
+    client.call(
+        1,
+        Bind {
+            arguments: of(&[("a", text("1"))]),
+            ..bind("q", "amq.match", "key")
+        },
+    );
     let properties = Properties::new().headers(&of(&[("a", text("1"))]));
-    client.publish(1, &Publish::to("amq.match", "other").properties(&properties).body("m"));
+    client.publish(
+        1,
+        &Publish::to("amq.match", "other")
+            .properties(&properties)
+            .body("m"),
+    );
     assert_eq!(client.drain(1, "q"), ["m"]);
 }
 
@@ -145,7 +201,10 @@ fn a_bad_x_match_is_refused() {
     let server = Server::start();
     let mut client = server.client();
     client.call(1, queue("q"));
-    let with = |value: AMQPValue| Bind { arguments: of(&[("x-match", value)]), ..bind("q", "amq.headers", "") };
+    let with = |value: AMQPValue| Bind {
+        arguments: of(&[("x-match", value)]),
+        ..bind("q", "amq.headers", "")
+    };
     client.expect_refused(
         1,
         with(text("bogus")),

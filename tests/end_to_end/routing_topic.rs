@@ -15,7 +15,11 @@ const CASES: [(&str, &[&str], &[&str]); 17] = [
     ("*.a", &["b.a", ".a"], &["a", "b.b.a"]),
     ("a.#", &["a", "a.b", "a.b.c", "a."], &["", "b", "ab", "b.a"]),
     ("#.a", &["a", "b.a", "c.b.a", ".a"], &["", "a.b", "ba"]),
-    ("a.#.b", &["a.b", "a.x.b", "a.x.y.b", "a..b"], &["a", "b", "a.b.c", "ab"]),
+    (
+        "a.#.b",
+        &["a.b", "a.x.b", "a.x.y.b", "a..b"],
+        &["a", "b", "a.b.c", "ab"],
+    ),
     ("#.*", &["a", "a.b", "."], &[""]),
     ("*.#", &["a", "a.b", "."], &[""]),
     ("*.#.*", &["a.b", "a.b.c", ".", ".."], &["", "a"]),
@@ -50,8 +54,11 @@ fn all_patterns_of_one_exchange_are_asked() {
         client.call(1, queue(&name));
         client.call(1, bind(&name, "amq.topic", pattern));
     }
-    let keys: std::collections::BTreeSet<&str> =
-        CASES.iter().flat_map(|(_, matching, others)| matching.iter().chain(*others)).copied().collect();
+    let keys: std::collections::BTreeSet<&str> = CASES
+        .iter()
+        .flat_map(|(_, matching, others)| matching.iter().chain(*others))
+        .copied()
+        .collect();
     for key in &keys {
         client.publish(1, &Publish::to("amq.topic", key).body(*key));
     }
@@ -62,7 +69,10 @@ fn all_patterns_of_one_exchange_are_asked() {
             assert_eq!(copies, 1, "{pattern:?} and {key:?}");
         }
         for key in *others {
-            assert!(!found.iter().any(|body| body == key), "{pattern:?} and {key:?}");
+            assert!(
+                !found.iter().any(|body| body == key),
+                "{pattern:?} and {key:?}"
+            );
         }
     }
 }
@@ -93,8 +103,14 @@ fn the_longest_keys_are_matched_in_no_time() {
     let words = |count: usize, word: &str| vec![word; count].join(".");
     let key = words(128, "a");
     assert_eq!(key.len(), 255);
-    client.call(1, bind("q", "amq.topic", &format!("#.{}.#.b", words(60, "*"))));
-    client.call(1, bind("q", "amq.topic", &format!("#.{}.#", words(120, "*"))));
+    client.call(
+        1,
+        bind("q", "amq.topic", &format!("#.{}.#.b", words(60, "*"))),
+    );
+    client.call(
+        1,
+        bind("q", "amq.topic", &format!("#.{}.#", words(120, "*"))),
+    );
     for _ in 0..100 {
         client.publish(1, &Publish::to("amq.topic", &key));
     }

@@ -166,8 +166,10 @@ fn nack_multiple_restores_all_in_order() {
     let tags = get_all(&mut client, 50);
     client.send(1, ack(tags[7]));
     client.send(1, nack_up_to(tags[49], true));
-    let expected: Vec<String> =
-        (0..100).filter(|number| *number != 7).map(|number| number.to_string()).collect();
+    let expected: Vec<String> = (0..100)
+        .filter(|number| *number != 7)
+        .map(|number| number.to_string())
+        .collect();
     assert_eq!(client.drain(1, "q"), expected);
 }
 
@@ -207,7 +209,13 @@ fn a_requeued_message_goes_to_a_consumer_at_once() {
     let again = client.expect_bodies(1, &["0", "1"]);
     assert!(again.iter().all(leveret_tests::Delivery::redelivered));
     assert_eq!((again[0].tag(), again[1].tag()), (3, 4));
-    client.send(1, basic::Reject { delivery_tag: 3, requeue: true });
+    client.send(
+        1,
+        basic::Reject {
+            delivery_tag: 3,
+            requeue: true,
+        },
+    );
     assert_eq!(client.expect_bodies(1, &["0"])[0].tag(), 5);
     client.send(1, ack_up_to(5));
     client.call(1, leveret_tests::requests::cancel("c"));
@@ -220,8 +228,11 @@ fn acks_in_any_order_leave_nothing() {
     let count = 1_000_usize;
     let mut client = with_messages(&server, count);
     client.call(1, consume("q", "c"));
-    let tags: Vec<u64> =
-        client.expect_deliveries(1, count).iter().map(leveret_tests::Delivery::tag).collect();
+    let tags: Vec<u64> = client
+        .expect_deliveries(1, count)
+        .iter()
+        .map(leveret_tests::Delivery::tag)
+        .collect();
     // Each once, in an order that jumps about: 617 and 1000 have no common divisor.
     for step in 0..count {
         client.send(1, ack(tags[step * 617 % count]));

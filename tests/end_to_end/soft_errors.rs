@@ -29,7 +29,12 @@ fn a_closing_channel_is_ignored_until_close_ok() {
     client.expect_quiet(2);
     client.reopen_channel(1);
     assert_eq!(client.counts(1, "q"), (0, 0));
-    client.expect_refused(1, passive_queue("ignored"), 404, &NO_QUEUE.replace("nope", "ignored"));
+    client.expect_refused(
+        1,
+        passive_queue("ignored"),
+        404,
+        &NO_QUEUE.replace("nope", "ignored"),
+    );
 }
 
 #[test]
@@ -52,7 +57,12 @@ fn the_clients_close_is_answered_but_ours_still_waits() {
     client.send(1, queue("ignored"));
     client.expect_quiet(2);
     client.reopen_channel(1);
-    client.expect_refused(1, passive_queue("ignored"), 404, &NO_QUEUE.replace("nope", "ignored"));
+    client.expect_refused(
+        1,
+        passive_queue("ignored"),
+        404,
+        &NO_QUEUE.replace("nope", "ignored"),
+    );
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Class tx (protocol.md 11).
 
-use leveret_tests::requests::{
-    ack, ack_up_to, bind, consume, durable_queue, nack, queue, reject,
-};
+use leveret_tests::requests::{ack, ack_up_to, bind, consume, durable_queue, nack, queue, reject};
 use leveret_tests::{Client, Properties, Publish, Server};
 use leveret_wire::method::tx::{Commit, Rollback, Select};
 
@@ -65,7 +63,9 @@ fn acks_wait_for_the_commit() {
         client.publish_text(2, "q", body);
     }
     client.expect_quiet(2);
-    let tags: Vec<u64> = (0..4).map(|_| client.get(1, "q", false).unwrap().tag()).collect();
+    let tags: Vec<u64> = (0..4)
+        .map(|_| client.get(1, "q", false).unwrap().tag())
+        .collect();
     client.send(1, ack(tags[0]));
     client.send(1, reject(tags[1], false));
     client.send(1, nack(tags[2], true));
@@ -85,7 +85,9 @@ fn a_rollback_leaves_messages_outstanding() {
         client.publish_text(2, "q", body);
     }
     client.expect_quiet(2);
-    let tags: Vec<u64> = (0..2).map(|_| client.get(1, "q", false).unwrap().tag()).collect();
+    let tags: Vec<u64> = (0..2)
+        .map(|_| client.get(1, "q", false).unwrap().tag())
+        .collect();
     client.send(1, ack_up_to(tags[1]));
     client.call(1, Rollback {});
     assert_eq!(client.counts(2, "q"), (0, 0));
@@ -94,7 +96,10 @@ fn a_rollback_leaves_messages_outstanding() {
     client.call(1, Commit {});
     client.close_channel(1);
     let got = client.get(2, "q", true).unwrap();
-    assert_eq!((got.text(), got.redelivered(), got.method.message_count), ("2", true, 0));
+    assert_eq!(
+        (got.text(), got.redelivered(), got.method.message_count),
+        ("2", true, 0)
+    );
 }
 
 #[test]
@@ -108,7 +113,10 @@ fn the_end_of_a_channel_is_a_rollback() {
     client.publish_text(1, "q", "uncommitted");
     client.close_channel(1);
     let got = client.get(2, "q", true).unwrap();
-    assert_eq!((got.text(), got.redelivered(), got.method.message_count), ("1", true, 0));
+    assert_eq!(
+        (got.text(), got.redelivered(), got.method.message_count),
+        ("1", true, 0)
+    );
 }
 
 #[test]
@@ -124,7 +132,12 @@ fn the_end_of_a_connection_is_a_rollback() {
 fn returns_come_with_the_commit() {
     let server = Server::start();
     let mut client = transactional(&server);
-    client.publish(1, &Publish::to("amq.direct", "nowhere").mandatory().body("back"));
+    client.publish(
+        1,
+        &Publish::to("amq.direct", "nowhere")
+            .mandatory()
+            .body("back"),
+    );
     client.expect_quiet(1);
     client.send(1, Commit {});
     assert_eq!(client.expect_return(1).content.text(), "back");
@@ -149,11 +162,23 @@ fn what_is_wrong_is_refused_at_once() {
     client.expect_channel_close(1, 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
     client.reopen_channel(1);
     client.call(1, Select {});
-    client.publish(1, &Publish::to_queue("q").properties(&Properties::new().expiration("abc")));
-    client.expect_channel_close(1, 406, "PRECONDITION_FAILED - invalid expiration 'abc': no_integer");
+    client.publish(
+        1,
+        &Publish::to_queue("q").properties(&Properties::new().expiration("abc")),
+    );
+    client.expect_channel_close(
+        1,
+        406,
+        "PRECONDITION_FAILED - invalid expiration 'abc': no_integer",
+    );
     client.reopen_channel(1);
     client.call(1, Select {});
-    client.expect_refused(1, ack(9), 406, "PRECONDITION_FAILED - unknown delivery tag 9");
+    client.expect_refused(
+        1,
+        ack(9),
+        406,
+        "PRECONDITION_FAILED - unknown delivery tag 9",
+    );
     client.call(1, Select {});
     client.publish_text(2, "q", "1");
     client.expect_quiet(2);

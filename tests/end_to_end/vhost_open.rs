@@ -9,9 +9,20 @@ fn refused(server: &Server, vhost: &str, text: &str) {
     let tune = client.expect_tune(&Login::default());
     client.send(
         0,
-        TuneOk { channel_max: tune.channel_max, frame_max: tune.frame_max, heartbeat: 0 },
+        TuneOk {
+            channel_max: tune.channel_max,
+            frame_max: tune.frame_max,
+            heartbeat: 0,
+        },
     );
-    client.expect_fatal(0, Open { virtual_host: vhost.into() }, 530, text);
+    client.expect_fatal(
+        0,
+        Open {
+            virtual_host: vhost.into(),
+        },
+        530,
+        text,
+    );
 }
 
 #[test]
@@ -28,7 +39,10 @@ fn the_default_vhost_is_a_setting() {
         builder.configure(|config| config.default_vhost = "warren".to_owned())
     });
     refused(&server, "/", "NOT_ALLOWED - vhost / not found");
-    let login = Login { vhost: "warren".to_owned(), ..Login::default() };
+    let login = Login {
+        vhost: "warren".to_owned(),
+        ..Login::default()
+    };
     let mut client = server.log_in(&login);
     client.expect_refused(
         1,

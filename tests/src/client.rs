@@ -171,6 +171,13 @@ impl Client {
         octets
     }
 
+    /// All octets up to the end of the stream, without looking for frames.
+    #[track_caller]
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        while self.fill() > 0 {}
+        self.input.split_off(self.taken)
+    }
+
     /// Read once; gives how many octets came, none at the end of the stream.
     #[track_caller]
     fn fill(&mut self) -> usize {

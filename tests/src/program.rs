@@ -62,7 +62,9 @@ impl Program {
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         let folder = folder.to_str().unwrap();
         let mut all = vec!["serve", "--data-dir", folder, "--listen", "127.0.0.1:0"];
-        all.extend(["--metrics-listen", "none"]);
+        if !arguments.contains(&"--metrics-listen") {
+            all.extend(["--metrics-listen", "none"]);
+        }
         all.extend(arguments);
         let mut child = command(&all).spawn().unwrap();
         let errors = child.stderr.take().unwrap();

@@ -2,19 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use leveret_store::{Change, QueueId, Store, StoreError};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
 use crate::connections::{ConnectionSummary, Connections};
-use crate::counters::{QueueTotals, Totals};
+use crate::counters::{DiscardTotals, Discards, QueueTotals, Totals};
+use crate::deadlines::{Deadlines, Due};
 use crate::definitions::{self, BadDefinition, Definitions, QueueRecord};
+use crate::effects::Effects;
 use crate::limits::Limits;
-use crate::mailbox::CloseReason;
+use crate::mailbox::{CloseReason, Notice};
 use crate::queue::{MessageMemory, Queue, QueueProperties};
+use crate::time::{Clock, ManualClock, Time};
 use crate::users::{LoginRefused, User, UserRecord, Users};
-use crate::vhost::Vhost;
+use crate::vhost::{Vhost, queue_options};
+
+/// Deadlines worked off in one call of [`Broker::run_deadlines`].
+const DEADLINES_AT_ONCE: usize = 256;
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -27,6 +34,8 @@ pub struct BrokerOptions {
     pub default_user: (String, String),
     /// Users that may only log in from the loopback interface.
     pub loopback_users: Vec<String>,
+    /// What tells the time. The default stands still: then nothing ever expires.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for BrokerOptions {
@@ -36,6 +45,7 @@ impl Default for BrokerOptions {
             default_vhost: "/".to_owned(),
             default_user: ("guest".to_owned(), "guest".to_owned()),
             loopback_users: vec!["guest".to_owned()],
+            clock: Arc::new(ManualClock::default()),
         }
     }
 }
@@ -60,6 +70,23 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) memory: Arc<MessageMemory>,
     pub(crate) connections: Connections,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) discards: Discards,
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            memory: Arc::new(MessageMemory::new(limits.message_memory_bytes)),
+            limits,
+            store,
+            connections: Connections::default(),
+            clock,
+            deadlines: Deadlines::default(),
+            discards: Discards::default(),
+        }
+    }
 }
 
 /// A node. Cheap to share; every connection holds it.
@@ -72,12 +99,7 @@ pub struct Broker {
 impl Broker {
     /// Open the node on a store: what is durable in it is there again afterwards.
     pub fn open(options: BrokerOptions, store: Arc<dyn Store>) -> Result<Self, BrokerError> {
-        let shared = Arc::new(Shared {
-            memory: Arc::new(MessageMemory::new(options.limits.message_memory_bytes)),
-            limits: options.limits,
-            store,
-            connections: Connections::default(),
-        });
+        let shared = Arc::new(Shared::new(options.limits, store, options.clock));
         let mut stored = Definitions::default();
         for (key, value) in shared.store.definitions()? {
             definitions::read(&key, &value, &mut stored)?;
@@ -104,6 +126,9 @@ impl Broker {
         }
         let vhosts = recover(&shared, stored)?;
         shared.store.recovered();
+        for vhost in vhosts.values() {
+            vhost.start_queues();
+        }
         Ok(Self { shared, vhosts: RwLock::new(vhosts), users: RwLock::new(users) })
     }
 
@@ -148,6 +173,43 @@ impl Broker {
         totals
     }
 
+    /// Messages that queues gave up since the start.
+    pub fn discard_totals(&self) -> DiscardTotals {
+        self.shared.discards.totals()
+    }
+
+    /// When [`Broker::run_deadlines`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.shared.deadlines.next()
+    }
+
+    /// Ready when the next deadline is another than `known`.
+    pub fn poll_next_deadline(&self, context: &mut Context<'_>, known: Option<Time>) -> Poll<Option<Time>> {
+        self.shared.deadlines.poll_changed(context, known)
+    }
+
+    /// Do what is due by `now`: expire messages and unused queues, check how long consumers
+    /// have had their messages. Does a bounded amount of work; if more is due,
+    /// [`Broker::next_deadline`] is not later than `now`.
+    pub fn run_deadlines(&self, now: Time) {
+        let mut effects = Effects::default();
+        for due in self.shared.deadlines.take_due(now, DEADLINES_AT_ONCE) {
+            match due {
+                Due::Queue(queue) => {
+                    if let Some(queue) = queue.upgrade() {
+                        queue.run_deadline(now, &mut effects);
+                    }
+                }
+                Due::Connection(mailbox) => {
+                    if let Some(mailbox) = mailbox.upgrade() {
+                        effects.wakes.add(mailbox.push(Notice::CheckTimeouts).ok().flatten());
+                    }
+                }
+            }
+            effects.finish();
+        }
+    }
+
     /// Octets of ready messages kept in memory.
     pub fn message_memory(&self) -> usize {
         self.shared.memory.used()
@@ -168,7 +230,7 @@ fn recover(shared: &Arc<Shared>, stored: Definitions) -> Result<FxHashMap<String
     let vhosts: FxHashMap<String, Arc<Vhost>> = stored
         .vhosts
         .into_iter()
-        .map(|name| (name.clone(), Arc::new(Vhost::new(name.into(), Arc::clone(shared)))))
+        .map(|name| (name.clone(), Vhost::new(name.into(), Arc::clone(shared))))
         .collect();
     for (vhost, exchange) in stored.exchanges {
         if let Some(vhost) = vhosts.get(&vhost) {
@@ -177,7 +239,7 @@ fn recover(shared: &Arc<Shared>, stored: Definitions) -> Result<FxHashMap<String
     }
     for (vhost, id, record) in stored.queues {
         if let Some(vhost) = vhosts.get(&vhost) {
-            vhost.recover_queue(Arc::new(recover_queue(shared, id, record)?));
+            vhost.recover_queue(Arc::new(recover_queue(shared, vhost, id, record)?));
         }
     }
     let mut orphans = Vec::new();
@@ -200,15 +262,21 @@ fn drop_orphans(shared: &Shared, orphans: Vec<Change>) -> Result<(), StoreError>
     Ok(())
 }
 
-fn recover_queue(shared: &Shared, id: QueueId, record: QueueRecord) -> Result<Queue, StoreError> {
+fn recover_queue(
+    shared: &Arc<Shared>,
+    vhost: &Arc<Vhost>,
+    id: QueueId,
+    record: QueueRecord,
+) -> Result<Queue, StoreError> {
     let claimed = shared.store.claim(id)?;
     let properties = QueueProperties {
         name: record.name.into(),
         durable: true,
         auto_delete: record.auto_delete,
         owner: None,
+        options: queue_options(&record.arguments),
         arguments: record.arguments,
     };
-    let queue = Queue::new(id, properties, Arc::clone(&shared.memory), Arc::clone(&shared.store));
+    let queue = Queue::new(id, properties, Arc::clone(shared), Arc::downgrade(vhost));
     Ok(queue.recovered(claimed.next_seq, claimed.messages, claimed.bytes))
 }

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::dead_letter::Reason;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         /// Counters of one connection. Only its own task adds to them.
@@ -88,6 +90,63 @@ impl Counter {
 
     fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts of what queues gave up. Any task adds to them.
+#[derive(Debug, Default)]
+pub(crate) struct Discards {
+    delivery_limit: AtomicU64,
+    expired: AtomicU64,
+    max_length: AtomicU64,
+    rejected: AtomicU64,
+    dead_lettered: AtomicU64,
+    dead_letters_lost: AtomicU64,
+}
+
+/// Messages that queues gave up since the start, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiscardTotals {
+    /// Came back more often than their queue allows.
+    pub delivery_limit: u64,
+    /// Waited longer than their time to live.
+    pub expired: u64,
+    /// Were over a length limit; publishes that such a queue refused and dead-lettered too.
+    pub max_length: u64,
+    /// Were rejected by a consumer of a queue with a dead-letter exchange.
+    pub rejected: u64,
+    /// Of all these, were taken by some queue of a dead-letter exchange.
+    pub dead_lettered: u64,
+    /// Were for a dead-letter exchange, and no queue took them.
+    pub dead_letters_lost: u64,
+}
+
+impl Discards {
+    pub(crate) fn add(&self, reason: Reason) {
+        let counter = match reason {
+            Reason::DeliveryLimit => &self.delivery_limit,
+            Reason::Expired => &self.expired,
+            Reason::MaxLength => &self.max_length,
+            Reason::Rejected => &self.rejected,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A dead letter has been published.
+    pub(crate) fn add_dead_letter(&self, is_taken: bool) {
+        let counter = if is_taken { &self.dead_lettered } else { &self.dead_letters_lost };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn totals(&self) -> DiscardTotals {
+        DiscardTotals {
+            delivery_limit: self.delivery_limit.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
+            max_length: self.max_length.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            dead_lettered: self.dead_lettered.load(Ordering::Relaxed),
+            dead_letters_lost: self.dead_letters_lost.load(Ordering::Relaxed),
+        }
     }
 }
 

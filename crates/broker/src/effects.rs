@@ -6,6 +6,8 @@ use std::task::Waker;
 use leveret_store::{Operation, Seq, QueueId};
 use smallvec::SmallVec;
 
+use crate::dead_letter::{self, DeadLetter};
+
 /// Tasks to wake once no lock is held any more. Each is woken once.
 #[derive(Debug, Default)]
 pub struct Wakes(SmallVec<[Waker; 4]>);
@@ -26,16 +28,27 @@ impl Wakes {
     }
 }
 
-/// Wakes and store operations that a queue produced while it was locked.
+/// Wakes, store operations and dead letters that a queue produced while it was locked.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) wakes: Wakes,
     /// Operations for the store, in order. Appended before the lock is released where their
     /// order against other operations of the same queue matters.
     pub(crate) operations: Vec<Operation>,
+    /// Messages for dead-letter exchanges.
+    pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
 impl Effects {
+    /// Carry out what waits until no queue is locked: hand on the dead letters, then wake.
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        if !self.dead_letters.is_empty() {
+            dead_letter::carry_out(self);
+        }
+        self.wakes.fire();
+    }
+
     /// Note that `seq` of `queue` was given to a consumer that must acknowledge it.
     #[inline]
     pub(crate) fn delivered(&mut self, queue: QueueId, seq: Seq) {

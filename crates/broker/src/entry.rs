@@ -3,6 +3,8 @@
 use leveret_store::{Seq, Ticket};
 use leveret_wire::Message;
 
+use crate::time::Time;
+
 /// What a message costs in memory besides its octets, for limits that count memory.
 pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 
@@ -16,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) stored: Stored,
     /// How often it was given to a consumer that must acknowledge and came back.
     pub(crate) delivery_count: u32,
+    /// When it expires, fixed when it entered the queue.
+    pub(crate) deadline: Time,
 }
 
 impl Entry {

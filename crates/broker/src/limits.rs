@@ -27,6 +27,10 @@ pub struct Limits {
     pub message_memory_bytes: usize,
     /// Octets of publishes held by one uncommitted transaction. Exceeded: 406.
     pub transaction_bytes: usize,
+    /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
+    /// (RabbitMQ's `consumer_timeout`); 0 for as long as it likes. Exceeded: the channel is
+    /// closed with 406. Other queues have a timeout only if declared with x-consumer-timeout.
+    pub consumer_timeout_milliseconds: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +46,7 @@ impl Default for Limits {
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
             transaction_bytes: 128 << 20,
+            consumer_timeout_milliseconds: 1_800_000,
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Notice {
     /// Answer to a basic.get that had to wait for the store.
     Got { channel: u16, request: u64, got: Option<Got> },
     Close(CloseReason),
+    /// It is time to look for messages that consumers have had for too long.
+    CheckTimeouts,
 }
 
 /// A message on its way to a consumer.

@@ -12,11 +12,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ConfigError, ListenAddress};
 use crate::listener;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
+use crate::timers;
 
 /// How long connections have to take their leave at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
@@ -222,12 +223,14 @@ impl Drop for Broker {
 }
 
 async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> {
-    let (store, broker, folder) = open(config, storage).await?;
+    let time: Arc<dyn leveret_broker::Clock> = Arc::new(WallClock::start());
+    let (store, broker, folder) = open(config, storage, Arc::clone(&time)).await?;
     let (tasks, _) = watch::channel(0);
     let node = Arc::new(Node {
         broker,
         protocol: Arc::new(protocol_config(config)),
         clock: Clock::start(),
+        time,
         handshakes: Handshakes::new(config.limits.unauthenticated_connections),
         churn: Churn::default(),
         write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
@@ -246,6 +249,10 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         metrics: Vec::new(),
         folder,
     };
+    // Ends with the listeners.
+    started
+        .listeners
+        .push(tokio::spawn(timers::run(Arc::clone(&node))));
     for address in &config.listen {
         let (listener, bound) = bind(address).await?;
         started.amqp.push(bound);
@@ -284,8 +291,12 @@ type Opened = (
 );
 
 /// Open store and node on a thread that may block.
-async fn open(config: &Config, storage: Storage) -> Result<Opened, StartError> {
-    let options = broker_options(config);
+async fn open(
+    config: &Config,
+    storage: Storage,
+    clock: Arc<dyn leveret_broker::Clock>,
+) -> Result<Opened, StartError> {
+    let options = broker_options(config, clock);
     let store = config.store.clone();
     let opening = tokio::task::spawn_blocking(move || -> Result<Opened, StartError> {
         let mut temporary = None;
@@ -341,7 +352,7 @@ async fn bind(address: &ListenAddress) -> Result<(TcpListener, SocketAddr), Star
     Ok((listener, bound))
 }
 
-fn broker_options(config: &Config) -> BrokerOptions {
+fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> BrokerOptions {
     let limits = &config.limits;
     BrokerOptions {
         limits: leveret_broker::Limits {
@@ -355,6 +366,7 @@ fn broker_options(config: &Config) -> BrokerOptions {
             unsynced_bytes: limits.unsynced_bytes,
             message_memory_bytes: limits.message_memory_bytes,
             transaction_bytes: limits.transaction_bytes,
+            consumer_timeout_milliseconds: limits.consumer_timeout_milliseconds,
         },
         default_vhost: config.default_vhost.clone(),
         default_user: (
@@ -362,6 +374,7 @@ fn broker_options(config: &Config) -> BrokerOptions {
             config.default_user.password.expose().to_owned(),
         ),
         loopback_users: config.loopback_users.clone(),
+        clock,
     }
 }
 

@@ -25,6 +25,7 @@ mod connection;
 mod listener;
 mod metrics;
 mod node;
+mod timers;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;

@@ -15,6 +15,8 @@ pub(crate) struct Node {
     pub(crate) broker: leveret_broker::Broker,
     pub(crate) protocol: Arc<leveret_protocol::Config>,
     pub(crate) clock: Clock,
+    /// The time of day, as the broker has it.
+    pub(crate) time: Arc<dyn leveret_broker::Clock>,
     pub(crate) handshakes: Handshakes,
     pub(crate) churn: Churn,
     /// How long octets may wait for a peer that takes none.

@@ -43,6 +43,8 @@ pub(crate) struct NewConsumer {
 #[derive(Debug)]
 struct Consumer {
     generation: u32,
+    /// Who came earlier has the lower number.
+    arrival: u64,
     new: NewConsumer,
     unacked: u32,
     in_ring: bool,
@@ -79,6 +81,11 @@ pub(crate) struct Consumers {
     count: usize,
     exclusive: bool,
     generation: u32,
+    arrivals: u64,
+    /// Only one of them at a time gets messages (x-single-active-consumer).
+    single: bool,
+    /// Which one, if `single`.
+    active: Option<ConsumerId>,
     /// Consumers with something staged.
     touched: SmallVec<[u32; 4]>,
 }
@@ -93,6 +100,10 @@ pub(crate) struct Turn {
 }
 
 impl Consumers {
+    pub(crate) fn new(single: bool) -> Self {
+        Self { single, ..Self::default() }
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -108,8 +119,17 @@ impl Consumers {
         let generation = self.generation;
         let priority = new.priority;
         self.exclusive |= new.exclusive;
-        let consumer =
-            Consumer { generation, new, unacked: 0, in_ring: true, staged: Vec::new(), staged_bytes: 0 };
+        self.arrivals += 1;
+        let is_turn = !self.single || self.active.is_none();
+        let consumer = Consumer {
+            generation,
+            arrival: self.arrivals,
+            new,
+            unacked: 0,
+            in_ring: is_turn,
+            staged: Vec::new(),
+            staged_bytes: 0,
+        };
         let slot = if let Some(slot) = self.free.pop() {
             slot
         } else {
@@ -118,8 +138,12 @@ impl Consumers {
         };
         self.slots[slot as usize] = Some(consumer);
         self.count += 1;
-        self.ring(priority).push_back(slot);
-        ConsumerId { slot, generation }
+        let id = ConsumerId { slot, generation };
+        if is_turn {
+            self.ring(priority).push_back(slot);
+            self.active = self.single.then_some(id);
+        }
+        id
     }
 
     /// Remove a consumer; `false` if it was gone already.
@@ -137,13 +161,28 @@ impl Consumers {
             self.ring(consumer.new.priority).retain(|slot| *slot != id.slot);
         }
         self.rings.retain(|ring| !ring.slots.is_empty());
+        if self.active == Some(id) {
+            self.hand_over();
+        }
         true
+    }
+
+    /// The single active consumer is gone: the one of the highest priority follows, and of
+    /// several the one that came first (protocol.md 12.5).
+    fn hand_over(&mut self) {
+        let waiting = (0_u32..).zip(&self.slots).filter_map(|(slot, consumer)| Some((slot, consumer.as_ref()?)));
+        let next = waiting.max_by_key(|(_, consumer)| (consumer.new.priority, std::cmp::Reverse(consumer.arrival)));
+        self.active = next.map(|(slot, consumer)| ConsumerId { slot, generation: consumer.generation });
+        if let Some(active) = self.active {
+            self.resume(active);
+        }
     }
 
     /// Remove all of them: their mailboxes and keys.
     pub(crate) fn drain(&mut self) -> Vec<(Arc<Mailbox>, u32)> {
         self.count = 0;
         self.exclusive = false;
+        self.active = None;
         self.rings.clear();
         self.free.clear();
         self.slots.drain(..).flatten().map(|consumer| (consumer.new.mailbox, consumer.new.key)).collect()
@@ -225,6 +264,9 @@ impl Consumers {
 
     /// Take a consumer back into its ring if it has credit; `true` if it came back.
     pub(crate) fn resume(&mut self, id: ConsumerId) -> bool {
+        if self.single && self.active != Some(id) {
+            return false;
+        }
         let Some(consumer) = self.consumer(id) else { return false };
         if consumer.in_ring || !consumer.has_prefetch() {
             return false;

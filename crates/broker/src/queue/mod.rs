@@ -6,26 +6,36 @@
 //! reads of the backlog. Nothing waits under the lock.
 
 mod consumers;
+mod expiration;
+mod levels;
+mod options;
+mod publish;
 mod ready;
 mod state;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
-use leveret_store::{Operation, QueueId, Store, StoreError, Ticket};
+use leveret_store::{QueueId, Store, StoreError};
 use leveret_wire::{FieldTable, Message};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::consumers::{ConsumerId, NewConsumer};
-use self::ready::{PageIn, Ready};
+pub(crate) use self::expiration::parse_expiration;
+pub(crate) use self::options::{DeadLetterTarget, Overflow, QueueOptions, QueueType, Strategy};
+use self::ready::PageIn;
 use self::state::{GetRequest, QueueState};
+use crate::broker::Shared;
 use crate::connections::ConnectionId;
 use crate::effects::Effects;
-use crate::entry::{Entry, Stored};
+use crate::entry::Entry;
 use crate::mailbox::{Got, Mailbox};
+use crate::time::{Clock, Time};
+use crate::vhost::Vhost;
 
 /// Octets of ready messages in memory over all queues of the node.
 #[derive(Debug)]
@@ -65,6 +75,8 @@ pub(crate) struct QueueProperties {
     /// The connection that alone may use it, and with which it goes.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) arguments: FieldTable,
+    /// What the arguments say.
+    pub(crate) options: QueueOptions,
 }
 
 impl QueueProperties {
@@ -128,6 +140,9 @@ pub struct Queue {
     properties: QueueProperties,
     memory: Arc<MessageMemory>,
     store: Arc<dyn Store>,
+    shared: Arc<Shared>,
+    /// Where dead letters are routed, and from which the queue goes when it expires.
+    vhost: Weak<Vhost>,
     state: Mutex<QueueState>,
 }
 
@@ -138,20 +153,20 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// A new and empty queue.
-    pub(crate) fn new(
-        id: QueueId,
-        properties: QueueProperties,
-        memory: Arc<MessageMemory>,
-        store: Arc<dyn Store>,
-    ) -> Self {
-        Self { id, properties, memory, store, state: Mutex::default() }
+    /// A new and empty queue of `vhost`.
+    pub(crate) fn new(id: QueueId, properties: QueueProperties, shared: Arc<Shared>, vhost: Weak<Vhost>) -> Self {
+        let state = Mutex::new(QueueState::new(&properties.options));
+        let (memory, store) = (Arc::clone(&shared.memory), Arc::clone(&shared.store));
+        Self { id, properties, memory, store, shared, vhost, state }
     }
 
     /// A queue found again after a restart: `next_seq` and its backlog come from the store.
     pub(crate) fn recovered(self, next_seq: u64, messages: u64, bytes: u64) -> Self {
-        let state = QueueState { ready: Ready::recovered(messages, bytes), next_seq, ..QueueState::default() };
-        Self { state: Mutex::new(state), ..self }
+        let mut state = self.state.lock();
+        state.ready.found(messages, bytes);
+        state.next_seq = next_seq;
+        drop(state);
+        self
     }
 
     pub(crate) fn id(&self) -> QueueId {
@@ -166,59 +181,20 @@ impl Queue {
         &self.properties
     }
 
-    /// Append a run of messages. `confirmed_by` learns, for each message that asks for a
-    /// confirm and must reach the disk first, its channel, confirm number and ticket.
-    ///
-    /// Gives the ticket of the last operation for the store. `run` is left empty.
-    pub(crate) fn publish(
-        self: &Arc<Self>,
-        run: &mut Vec<Publishing>,
-        effects: &mut Effects,
-        confirmed_by: &mut impl FnMut(u16, u64, Ticket),
-    ) -> Result<Ticket, StoreError> {
-        let lasting = self.properties.is_lasting();
-        let mut state = self.state.lock();
-        if state.deleted {
-            run.clear();
-            return Ok(Ticket::NONE);
-        }
-        let first_seq = state.next_seq;
-        let page_from = state.ready.page_from(run.len(), self.memory.is_over());
-        for (at, publishing) in run.iter().enumerate() {
-            let durable = lasting && publishing.message.is_persistent();
-            if durable || at >= page_from {
-                effects.operations.push(Operation::Put {
-                    queue: self.id,
-                    seq: first_seq + at as u64,
-                    message: publishing.message.clone(),
-                    durable,
-                });
-            }
-        }
-        let puts = effects.operations.len() as u64;
-        let mut ticket = if puts > 0 { self.store.append(&mut effects.operations)? } else { Ticket::NONE };
-        let last = if puts > 0 { Ticket(ticket.0 + puts - 1) } else { Ticket::NONE };
-        state.next_seq = first_seq + run.len() as u64;
-        let before = state.ready.memory();
-        for (at, publishing) in run.drain(..).enumerate() {
-            let seq = first_seq + at as u64;
-            let durable = lasting && publishing.message.is_persistent();
-            let mut stored = Stored::NO;
-            if durable || at >= page_from {
-                stored = Stored::by(ticket);
-                if durable && publishing.confirm != 0 {
-                    confirmed_by(publishing.channel, publishing.confirm, ticket);
-                }
-                ticket.0 += 1;
-            }
-            if at >= page_from {
-                state.ready.push_paged(seq, publishing.message.body().len());
-            } else {
-                state.ready.push(Entry { seq, message: publishing.message, stored, delivery_count: 0 });
-            }
-        }
-        self.deliver_and_unlock(state, before, effects)?;
-        Ok(last)
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    pub(crate) fn vhost(&self) -> Option<Arc<Vhost>> {
+        self.vhost.upgrade()
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.state.lock().deleted
     }
 
     /// Start a consumer. `Err(())`: the queue is gone.
@@ -231,7 +207,8 @@ impl Queue {
         if state.deleted {
             return Err(ConsumeRefused::Gone);
         }
-        if state.consumers.is_exclusive() || (consumer.exclusive && state.consumers.len() > 0) {
+        let is_single = self.properties.options.single_active_consumer;
+        if state.consumers.is_exclusive() || (consumer.exclusive && (is_single || state.consumers.len() > 0)) {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         let id = state.consumers.add(consumer);
@@ -241,10 +218,24 @@ impl Queue {
     }
 
     /// End a consumer. `true`: it was the last one of an auto-delete queue, which is to be
-    /// deleted now.
-    pub(crate) fn remove_consumer(&self, id: ConsumerId) -> bool {
+    /// deleted now. If it was the single active one, [`Queue::deliver`] is due.
+    pub(crate) fn remove_consumer(self: &Arc<Self>, id: ConsumerId) -> bool {
         let mut state = self.state.lock();
-        state.consumers.remove(id) && self.properties.auto_delete && state.consumers.len() == 0 && !state.deleted
+        if !state.consumers.remove(id) {
+            return false;
+        }
+        let is_last = self.properties.auto_delete && state.consumers.len() == 0 && !state.deleted;
+        if self.properties.options.expires.is_some() {
+            self.used_now(state);
+        }
+        is_last
+    }
+
+    /// Let consumers have what they have credit for.
+    pub(crate) fn deliver(self: &Arc<Self>, effects: &mut Effects) -> Result<(), StoreError> {
+        let state = self.state.lock();
+        let before = state.ready.memory();
+        self.deliver_and_unlock(state, before, effects)
     }
 
     /// A consumer that was passed over has room again.
@@ -282,7 +273,13 @@ impl Queue {
         }
         state.settled(runs);
         let before = state.ready.memory();
+        let entries = self.within_delivery_limit(entries, effects);
+        state.expiring |= entries.iter().any(|entry| entry.deadline != Time::NEVER);
         state.ready.requeue(entries);
+        // Before anybody gets what came back (protocol.md 10.2).
+        if self.drops_head() {
+            state.trim(self, effects);
+        }
         self.deliver_and_unlock(state, before, effects)
     }
 
@@ -300,7 +297,11 @@ impl Queue {
             return Ok(GetOutcome::Gone);
         }
         let before = state.ready.memory();
-        let outcome = if state.ready.has_next() {
+        if self.properties.options.expires.is_some() {
+            state.last_used = self.clock().now();
+        }
+        let now = self.now(&state);
+        let outcome = if state.has_live(self, now, effects) {
             match state.take_for_get(self, no_ack, effects) {
                 Some(got) => GetOutcome::Got(got),
                 None => GetOutcome::Empty,
@@ -344,6 +345,7 @@ impl Queue {
         }
         let before = state.ready.memory();
         let count = state.delete(effects);
+        self.forget_timer(&mut state);
         self.memory.adjust(before, 0);
         Ok(count)
     }
@@ -355,45 +357,79 @@ impl Queue {
 
     fn deliver_and_unlock(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, QueueState>,
+        state: MutexGuard<'_, QueueState>,
         memory_before: usize,
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
-        state.deliver(self, effects);
-        let page_in = state.ready.start_page_in();
+        let now = self.now(&state);
+        self.finish(state, Pass { memory_before, now, expired_by: now, reads_on: true }, effects)
+    }
+
+    /// The end of every operation: deliver, see to limits and deadlines, unlock.
+    fn finish(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, QueueState>,
+        pass: Pass,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
+        state.deliver(self, pass.expired_by, effects);
+        if state.expiring || self.properties.options.needs_upkeep() {
+            self.keep_up(&mut state, pass.now, effects);
+        }
+        let page_in =
+            if pass.reads_on || state.ready.is_window_empty() { state.ready.start_page_in() } else { None };
         let memory_after = state.ready.memory();
         // Under the lock, so that the store sees a delivery before its settle.
         let appended =
             if effects.operations.is_empty() { Ok(()) } else { self.store.append(&mut effects.operations).map(drop) };
         drop(state);
-        self.memory.adjust(memory_before, memory_after);
+        self.memory.adjust(pass.memory_before, memory_after);
         if let Some(read) = page_in {
-            self.page_in(read);
+            self.page_in(read, true);
         }
         appended
     }
 
-    fn page_in(self: &Arc<Self>, read: PageIn) {
+    /// Read some of the backlog; `reads_on`: and more after it, while there is room.
+    fn page_in(self: &Arc<Self>, read: PageIn, reads_on: bool) {
         let queue = Arc::clone(self);
         let done = move |fetched: Result<Vec<leveret_store::Fetched>, StoreError>| {
             let mut effects = Effects::default();
             let mut state = queue.state.lock();
-            let before = state.ready.memory();
+            let memory_before = state.ready.memory();
             match fetched {
-                Ok(fetched) => state.ready.page_in(read, fetched),
+                Ok(fetched) => {
+                    let expires = state.ready.page_in(read, fetched);
+                    state.expiring |= expires;
+                }
                 Err(error) => {
                     tracing::error!(queue = %queue.properties.name, %error, "cannot read the backlog");
                     state.ready.page_in_failed(read);
                     return;
                 }
             }
-            if let Err(error) = queue.deliver_and_unlock(state, before, &mut effects) {
+            let now = queue.now(&state);
+            let pass = Pass { memory_before, now, expired_by: now, reads_on };
+            if let Err(error) = queue.finish(state, pass, &mut effects) {
                 tracing::error!(queue = %queue.properties.name, %error, "cannot record deliveries");
             }
-            effects.wakes.fire();
+            effects.finish();
         };
         self.store.fetch(self.id, read.from, read.limit, Box::new(done));
     }
+}
+
+/// What the end of an operation on a queue needs to know.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    /// Octets of ready messages in memory before the operation.
+    memory_before: usize,
+    /// The time, if the queue or one of its messages needs to know it.
+    now: Time,
+    /// Messages whose deadline is not later are not given to anybody.
+    expired_by: Time,
+    /// Read more of the backlog when little of it is in memory.
+    reads_on: bool,
 }
 
 /// Why a consumer can't start on a queue.

@@ -92,6 +92,12 @@ impl QueueOptions {
         self.message_ttl.is_some() || self.expires.is_some()
     }
 
+    /// Is there something to see to after every operation?
+    #[inline]
+    pub(crate) fn needs_upkeep(&self) -> bool {
+        self.is_limited() || self.is_timed() || self.keeps_dead_letters()
+    }
+
     pub(crate) fn is_quorum(&self) -> bool {
         self.queue_type == QueueType::Quorum
     }

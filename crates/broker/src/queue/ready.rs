@@ -3,12 +3,18 @@
 //!
 //! Everything paged out is younger than everything in the window and everything ever
 //! delivered, so a requeued message always goes back into the window.
+//!
+//! A queue with priorities has [`Levels`] in place of the window and pages nothing out; after a
+//! restart it delivers when all of its backlog has been read.
 
 use std::collections::VecDeque;
 
 use leveret_store::{FetchLimit, Fetched, Seq};
 
+use super::levels::Levels;
 use crate::entry::{Entry, MESSAGE_OVERHEAD, Stored};
+use crate::stored_form;
+use crate::time::Time;
 
 /// Messages a queue may always keep in memory, whatever the node's budget.
 const WINDOW_MESSAGES: usize = 512;
@@ -45,21 +51,36 @@ pub(crate) struct PageIn {
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
     window: VecDeque<Entry>,
+    /// In place of the window when the queue tells priorities apart.
+    levels: Option<Box<Levels>>,
     window_bytes: u64,
     paged: Paged,
 }
 
 impl Ready {
-    /// A queue found in the store after a restart: all of its backlog is paged out.
-    pub(crate) fn recovered(messages: u64, bytes: u64) -> Self {
-        let paged = Paged { from: 0, messages, bytes, ..Paged::default() };
-        Self { paged, ..Self::default() }
+    /// No messages yet. `max_priority` is the highest priority told apart, 0 for none.
+    pub(crate) fn new(max_priority: u8) -> Self {
+        Self { levels: (max_priority > 0).then(|| Box::new(Levels::new(max_priority))), ..Self::default() }
+    }
+
+    /// The queue was found in the store after a restart: all of its backlog is paged out.
+    pub(crate) fn found(&mut self, messages: u64, bytes: u64) {
+        self.paged = Paged { from: 0, messages, bytes, ..Paged::default() };
+    }
+
+    /// Messages in memory.
+    #[inline]
+    fn window_len(&self) -> usize {
+        match &self.levels {
+            None => self.window.len(),
+            Some(levels) => levels.len(),
+        }
     }
 
     /// Ready messages in all.
     #[inline]
     pub(crate) fn len(&self) -> u64 {
-        self.window.len() as u64 + self.paged.messages
+        self.window_len() as u64 + self.paged.messages
     }
 
     /// Body octets of all ready messages.
@@ -70,20 +91,62 @@ impl Ready {
     /// Is there a message to deliver right now?
     #[inline]
     pub(crate) fn has_next(&self) -> bool {
-        !self.window.is_empty()
+        match &self.levels {
+            None => !self.window.is_empty(),
+            Some(levels) => levels.len() > 0 && self.paged.messages == 0,
+        }
+    }
+
+    /// The message that is next.
+    pub(crate) fn head(&self) -> Option<&Entry> {
+        match &self.levels {
+            None => self.window.front(),
+            Some(levels) => levels.head(),
+        }
+    }
+
+    /// The earliest moment at which a message that is first in its line expires.
+    pub(crate) fn earliest_deadline(&self) -> Time {
+        let deadline = match &self.levels {
+            None => self.window.front().map(|entry| entry.deadline),
+            Some(levels) => levels.earliest_deadline(),
+        };
+        deadline.unwrap_or(Time::NEVER)
+    }
+
+    /// A message that is first in its line and whose deadline has come.
+    pub(crate) fn pop_expired(&mut self, by: Time) -> Option<Entry> {
+        let entry = match &mut self.levels {
+            None => {
+                if self.window.front()?.deadline > by {
+                    return None;
+                }
+                self.window.pop_front()?
+            }
+            Some(levels) => levels.pop_expired(by)?,
+        };
+        self.window_bytes -= entry.message.body().len() as u64;
+        Some(entry)
+    }
+
+    /// Is nothing of the backlog in memory?
+    pub(crate) fn is_window_empty(&self) -> bool {
+        self.window_len() == 0
     }
 
     /// Octets that the messages in memory count for.
     #[inline]
     pub(crate) fn memory(&self) -> usize {
-        self.window_bytes as usize + self.window.len() * MESSAGE_OVERHEAD
+        self.window_bytes as usize + self.window_len() * MESSAGE_OVERHEAD
     }
 
     /// Of `count` messages about to be published, from which on must they go to the store alone?
     /// `over_budget`: the node keeps as many messages in memory as it may.
     #[inline]
     pub(crate) fn page_from(&self, count: usize, over_budget: bool) -> usize {
-        if self.paged.messages > 0 {
+        if self.levels.is_some() {
+            count
+        } else if self.paged.messages > 0 {
             0
         } else if over_budget {
             WINDOW_MESSAGES.saturating_sub(self.window.len()).min(count)
@@ -95,9 +158,14 @@ impl Ready {
     /// Append a message that was just published.
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) {
-        debug_assert!(self.paged.messages == 0, "the window is older than everything paged out");
         self.window_bytes += entry.message.body().len() as u64;
-        self.window.push_back(entry);
+        match &mut self.levels {
+            None => {
+                debug_assert!(self.paged.messages == 0, "the window is older than everything paged out");
+                self.window.push_back(entry);
+            }
+            Some(levels) => levels.push(entry),
+        }
     }
 
     /// Note a published message that only the store keeps.
@@ -109,40 +177,23 @@ impl Ready {
         self.paged.bytes += body_len as u64;
     }
 
-    /// The oldest message of the window.
+    /// The message that is next.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.window.pop_front()?;
+        let entry = match &mut self.levels {
+            None => self.window.pop_front()?,
+            Some(levels) => levels.pop()?,
+        };
         self.window_bytes -= entry.message.body().len() as u64;
         Some(entry)
     }
 
     /// Put messages back to where they were. `entries` is sorted by sequence.
     pub(crate) fn requeue(&mut self, entries: Vec<Entry>) {
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         self.window_bytes += entries.iter().map(|entry| entry.message.body().len() as u64).sum::<u64>();
-        // Usually everything that comes back is older than everything that waits.
-        let older = self.window.partition_point(|entry| entry.seq < last);
-        if older == 0 {
-            self.window.reserve(entries.len());
-            for entry in entries.into_iter().rev() {
-                self.window.push_front(entry);
-            }
-            return;
-        }
-        let mut waiting: Vec<Entry> = self.window.drain(..older).collect();
-        let mut back = entries;
-        self.window.reserve(waiting.len() + back.len());
-        loop {
-            let take_back = match (waiting.last(), back.last()) {
-                (None, None) => break,
-                (Some(a), Some(b)) => b.seq > a.seq,
-                (None, Some(_)) => true,
-                (Some(_), None) => false,
-            };
-            if let Some(entry) = if take_back { back.pop() } else { waiting.pop() } {
-                self.window.push_front(entry);
-            }
+        match &mut self.levels {
+            None => put_back(&mut self.window, entries),
+            Some(levels) => levels.put_back(entries),
         }
     }
 
@@ -152,38 +203,65 @@ impl Ready {
         let paged = (self.paged.messages > 0).then_some(self.paged.from);
         self.paged = Paged { generation: self.paged.generation.wrapping_add(1), ..Paged::default() };
         self.window_bytes = 0;
-        (std::mem::take(&mut self.window), paged)
+        let window = match &mut self.levels {
+            None => std::mem::take(&mut self.window),
+            Some(levels) => levels.drain(),
+        };
+        (window, paged)
     }
 
     /// The read to start, if the window runs low and none is under way.
     pub(crate) fn start_page_in(&mut self) -> Option<PageIn> {
-        if self.paged.messages == 0 || self.paged.fetching || self.window.len() >= READ_AHEAD_MARK {
+        // Priorities are known only when all has been read.
+        let is_low = self.levels.is_some() || self.window.len() < READ_AHEAD_MARK;
+        if is_low { self.read(FETCH) } else { None }
+    }
+
+    /// The read of the first message alone, to learn when it expires.
+    pub(crate) fn start_peek(&mut self) -> Option<PageIn> {
+        self.read(FetchLimit { messages: 1, ..FETCH })
+    }
+
+    fn read(&mut self, limit: FetchLimit) -> Option<PageIn> {
+        if self.paged.messages == 0 || self.paged.fetching {
             return None;
         }
         self.paged.fetching = true;
-        Some(PageIn { from: self.paged.from, limit: FETCH, generation: self.paged.generation, expected: self.paged.messages })
+        Some(PageIn { from: self.paged.from, limit, generation: self.paged.generation, expected: self.paged.messages })
     }
 
-    /// Take in what a read brought.
-    pub(crate) fn page_in(&mut self, read: PageIn, fetched: Vec<Fetched>) {
+    /// Take in what a read brought; tells whether any of it will expire.
+    pub(crate) fn page_in(&mut self, read: PageIn, fetched: Vec<Fetched>) -> bool {
         if read.generation != self.paged.generation {
-            return;
+            return false;
         }
         self.paged.fetching = false;
         let found = !fetched.is_empty();
+        let mut expires = false;
+        let mut older = Vec::new();
         for fetched in fetched {
             let body_len = fetched.message.body().len() as u64;
             self.paged.from = fetched.seq + 1;
             self.paged.messages = self.paged.messages.saturating_sub(1);
             self.paged.bytes = self.paged.bytes.saturating_sub(body_len);
-            self.window_bytes += body_len;
-            self.window.push_back(Entry {
+            let (message, deadline) = stored_form::read(fetched.message);
+            expires |= deadline != Time::NEVER;
+            let entry = Entry {
                 seq: fetched.seq,
-                message: fetched.message,
+                message,
                 stored: Stored::BEFORE,
                 delivery_count: fetched.delivery_count,
-            });
+                deadline,
+            };
+            if self.levels.is_some() {
+                older.push(entry);
+            } else {
+                self.window_bytes += body_len;
+                self.window.push_back(entry);
+            }
         }
+        // What was published meanwhile is younger.
+        self.requeue(older);
         if !found {
             // The store has no more than it gave: what it lost (a damaged record) is not ready.
             self.paged.messages = self.paged.messages.saturating_sub(read.expected);
@@ -191,12 +269,39 @@ impl Ready {
         if self.paged.messages == 0 {
             self.paged.bytes = 0;
         }
+        expires
     }
 
     /// A read failed; another may be tried.
     pub(crate) fn page_in_failed(&mut self, read: PageIn) {
         if read.generation == self.paged.generation {
             self.paged.fetching = false;
+        }
+    }
+}
+
+/// Put messages back to where they were. Both are sorted by sequence.
+pub(super) fn put_back(line: &mut VecDeque<Entry>, mut back: Vec<Entry>) {
+    let (Some(first), Some(last)) = (back.first().map(|entry| entry.seq), back.last().map(|entry| entry.seq)) else {
+        return;
+    };
+    if line.back().is_none_or(|entry| entry.seq < first) {
+        line.extend(back);
+        return;
+    }
+    // Usually everything that comes back is older than everything that waits.
+    let older = line.partition_point(|entry| entry.seq < last);
+    let mut waiting: Vec<Entry> = line.drain(..older).collect();
+    line.reserve(waiting.len() + back.len());
+    loop {
+        let take_back = match (waiting.last(), back.last()) {
+            (None, None) => break,
+            (Some(a), Some(b)) => b.seq > a.seq,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+        };
+        if let Some(entry) = if take_back { back.pop() } else { waiting.pop() } {
+            line.push_front(entry);
         }
     }
 }

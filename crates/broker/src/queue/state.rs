@@ -7,9 +7,15 @@ use leveret_store::{Operation, QueueId, Seq};
 
 use super::consumers::Consumers;
 use super::ready::Ready;
-use super::{Queue, QueueCounts, SettledRun};
+use super::{Queue, QueueCounts, QueueOptions, SettledRun};
+use crate::dead_letter::Reason;
 use crate::effects::{Effects, push_settle};
+use crate::entry::Entry;
 use crate::mailbox::{Got, Mailbox, Notice};
+use crate::time::Time;
+
+/// Expired messages dropped while the lock is held once; the timer goes on with the rest.
+const EXPIRED_AT_ONCE: usize = 4_096;
 
 /// A basic.get that waits for the store to read the oldest message back.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(crate) struct GetRequest {
 
 /// The changing part of a queue. Pure: no locks inside but the leaf locks of mailboxes, no
 /// clock, no I/O.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct QueueState {
     pub(crate) ready: Ready,
     pub(crate) consumers: Consumers,
@@ -34,16 +40,44 @@ pub(crate) struct QueueState {
     pub(crate) unacked_bytes: u64,
     /// Gone from the vhost; whoever still holds the handle finds it so.
     pub(crate) deleted: bool,
+    /// Some message may have a deadline.
+    pub(crate) expiring: bool,
+    /// The deadline that the node's timer has of this queue.
+    pub(crate) timer: Time,
+    /// When the queue was last used, if it goes when unused (x-expires).
+    pub(crate) last_used: Time,
+    /// Dead letters that no queue has taken yet (strategy at-least-once).
+    pub(crate) kept: Vec<(Entry, Reason)>,
+    /// When they are tried again.
+    pub(crate) retry_at: Time,
 }
 
 impl QueueState {
-    /// Give ready messages to whoever has credit.
-    #[inline]
-    pub(crate) fn deliver(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
-        if !self.gets.is_empty() {
-            self.answer_gets(queue, effects);
+    pub(crate) fn new(options: &QueueOptions) -> Self {
+        Self {
+            ready: Ready::new(options.max_priority),
+            consumers: Consumers::new(options.single_active_consumer),
+            gets: VecDeque::new(),
+            next_seq: 0,
+            unacked: 0,
+            unacked_bytes: 0,
+            deleted: false,
+            expiring: false,
+            timer: Time::NEVER,
+            last_used: Time::default(),
+            kept: Vec::new(),
+            retry_at: Time::NEVER,
         }
-        while self.ready.has_next() {
+    }
+
+    /// Give ready messages to whoever has credit. What expires by `expired_by` is not given
+    /// any more.
+    #[inline]
+    pub(crate) fn deliver(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {
+        if !self.gets.is_empty() {
+            self.answer_gets(queue, expired_by, effects);
+        }
+        while self.has_live(queue, expired_by, effects) {
             let Some(turn) = self.consumers.next(queue) else { break };
             let Some(entry) = self.ready.pop() else { break };
             if turn.ack {
@@ -58,6 +92,33 @@ impl QueueState {
             self.consumers.give(turn, entry, effects);
         }
         self.consumers.flush(effects);
+    }
+
+    /// Is there a message that can be given now? Expired ones before it are given up.
+    #[inline]
+    pub(crate) fn has_live(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) -> bool {
+        if self.expiring {
+            self.drop_expired(queue, expired_by, effects);
+            // The rest of very many expired ones is the timer's.
+            return self.ready.has_next() && self.ready.head().is_some_and(|entry| entry.deadline > expired_by);
+        }
+        self.ready.has_next()
+    }
+
+    fn drop_expired(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {
+        for _ in 0..EXPIRED_AT_ONCE {
+            let Some(entry) = self.ready.pop_expired(expired_by) else { break };
+            queue.discard(entry, Reason::Expired, effects);
+        }
+    }
+
+    /// Drop from the head what is over the limits (protocol.md 12.3).
+    pub(crate) fn trim(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
+        let options = &queue.properties().options;
+        while options.is_over(self.ready.len(), self.ready.bytes()) && self.ready.has_next() {
+            let Some(entry) = self.ready.pop() else { break };
+            queue.discard(entry, Reason::MaxLength, effects);
+        }
     }
 
     /// Take the oldest message out for a basic.get.
@@ -77,8 +138,8 @@ impl QueueState {
         Some(Got { entry, remaining: self.ready.len() })
     }
 
-    fn answer_gets(&mut self, queue: &Queue, effects: &mut Effects) {
-        while !self.gets.is_empty() && (self.ready.has_next() || self.ready.len() == 0) {
+    fn answer_gets(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {
+        while !self.gets.is_empty() && (self.has_live(queue, expired_by, effects) || self.ready.len() == 0) {
             let Some(get) = self.gets.pop_front() else { break };
             let got = self.take_for_get(queue, get.no_ack, effects);
             match get.mailbox.push(Notice::Got { channel: get.channel, request: get.request, got }) {
@@ -128,6 +189,7 @@ impl QueueState {
         self.deleted = true;
         let count = self.ready.len();
         self.ready.clear();
+        self.kept.clear();
         for (mailbox, consumer) in self.consumers.drain() {
             if let Ok(waker) = mailbox.push(Notice::Cancelled { consumer }) {
                 effects.wakes.add(waker);

@@ -9,6 +9,7 @@ use leveret_wire::{AMQPClass, Message};
 use rustc_hash::FxHashMap;
 
 use super::confirm::Confirms;
+use super::timeouts::Marks;
 use super::transaction::Transaction;
 use crate::entry::Entry;
 use crate::mailbox::{ChannelCredit, Delivery, Got};
@@ -77,6 +78,8 @@ pub(super) struct Channel {
     pub(super) ending: bool,
     /// The client sent channel.close and waits for close-ok.
     pub(super) client_closed: bool,
+    /// How old outstanding deliveries are.
+    pub(super) marks: Marks,
 }
 
 impl Channel {
@@ -131,6 +134,16 @@ impl Channel {
     /// Everything outstanding, oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Unacked> {
         self.unacked.drain(..).filter_map(|(_, unacked)| unacked).collect()
+    }
+
+    /// The last delivery tag given.
+    pub(super) fn last_tag(&self) -> u64 {
+        self.last_tag
+    }
+
+    /// Everything outstanding, oldest first.
+    pub(super) fn unacked(&self) -> impl Iterator<Item = &Unacked> {
+        self.unacked.iter().filter_map(|(_, unacked)| unacked.as_ref())
     }
 
     /// Everything outstanding, to be looked at or marked.

@@ -17,6 +17,9 @@ pub(super) struct Confirms {
     pending: VecDeque<Ticket>,
 }
 
+/// In place of the ticket of a publish that some queue refused.
+const REFUSED: Ticket = Ticket(u64::MAX);
+
 /// A confirm to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmed {
@@ -52,6 +55,21 @@ impl Confirms {
         }
     }
 
+    /// A queue refused publish `number`, whatever other queues do with it (protocol.md 8.8).
+    pub(super) fn refuse(&mut self, number: u64) {
+        self.wait_for(number, REFUSED);
+    }
+
+    /// The number of the oldest publish, if that was refused and everything before it is
+    /// confirmed: the nack keeps its place among the acks, so that none of them covers it.
+    pub(super) fn take_refused(&mut self) -> Option<u64> {
+        if *self.pending.front()? != REFUSED {
+            return None;
+        }
+        self.pending.pop_front();
+        Some(self.last - self.pending.len() as u64)
+    }
+
     /// Confirm what waits for nothing later than `durable`.
     pub(super) fn advance(&mut self, durable: Ticket) -> Option<Confirmed> {
         let count = self.pending.iter().take_while(|ticket| **ticket <= durable).count();
@@ -64,7 +82,7 @@ impl Confirms {
 
     /// The last ticket that some publish waits for.
     pub(super) fn waits_for(&self) -> Option<Ticket> {
-        self.pending.iter().copied().max()
+        self.pending.iter().copied().filter(|ticket| *ticket != REFUSED).max()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -92,6 +110,24 @@ mod tests {
         confirms.publish();
         confirms.withdraw();
         assert_eq!(confirms.advance(Ticket::NONE), Some(Confirmed { tag: 1, count: 1 }));
+    }
+
+    #[test]
+    fn a_refused_publish_is_never_covered_by_an_ack() {
+        let mut confirms = Confirms::default();
+        for _ in 0..4 {
+            confirms.publish();
+        }
+        confirms.wait_for(1, Ticket(3));
+        confirms.refuse(2);
+        confirms.wait_for(2, Ticket(4));
+        assert_eq!(confirms.advance(Ticket(2)), None);
+        assert_eq!(confirms.take_refused(), None, "not before its turn");
+        assert_eq!(confirms.waits_for(), Some(Ticket(3)));
+        assert_eq!(confirms.advance(Ticket(9)), Some(Confirmed { tag: 1, count: 1 }));
+        assert_eq!(confirms.take_refused(), Some(2));
+        assert_eq!(confirms.take_refused(), None);
+        assert_eq!(confirms.advance(Ticket(9)), Some(Confirmed { tag: 4, count: 2 }));
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Session {
         let tag: Arc<str> = if tag.is_empty() { generated_name("amq.ctag-")?.into() } else { tag.into() };
         let queue = self.vhost.accessible_queue(&name, &self.access)?;
         let priority = self.consumer_priority(&queue, &consume.arguments)?;
+        if queue.properties().options.is_quorum() && channel.credit.limited() {
+            let text = format!("{} does not support global qos", self.vhost.queue_text(&name));
+            return Err(Failure::not_implemented(&text));
+        }
+        self.watch_timeouts(&queue);
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let slot = self.queues.hold(&queue);
         let key = self.consumers.insert(Consumer {
             channel: number,
@@ -182,6 +188,11 @@ impl Session {
         let consumer = self.consumers.find(key)?;
         let queue = self.queues.queue(consumer.queue)?;
         let last = queue.remove_consumer(consumer.id?);
+        if queue.properties().options.single_active_consumer
+            && let Err(error) = queue.deliver(&mut self.effects)
+        {
+            tracing::error!(queue = %queue.name(), %error, "cannot record deliveries");
+        }
         last.then(|| Arc::clone(queue))
     }
 
@@ -212,6 +223,15 @@ impl Session {
     pub(super) fn get(&mut self, number: u16, get: &basic::Get, output: &mut impl Output) -> Result<(), Failure> {
         let name = self.queue_name(number, get.queue.as_str())?;
         let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        let options = &queue.properties().options;
+        if options.is_quorum() && options.single_active_consumer {
+            return Err(Failure::resource_locked(format!(
+                "cannot obtain access to locked {}. basic.get operations are not supported by quorum queues with single \
+                 active consumer",
+                self.vhost.queue_text(&name)
+            )));
+        }
+        self.watch_timeouts(&queue);
         self.next_get += 1;
         let request = self.next_get;
         let outcome = queue.get(get.no_ack, &self.mailbox, number, request, &mut self.effects)?;

@@ -165,6 +165,9 @@ impl Session {
             None => (0, Ticket::NONE),
             Some(queue) => {
                 self.vhost.check_owner(&queue, &self.access)?;
+                if queue.properties().options.is_quorum() {
+                    self.check_unconditional(delete, &name)?;
+                }
                 let deleted =
                     self.vhost.delete_queue(&queue, delete.if_unused, delete.if_empty, &mut self.effects)?;
                 self.counters.queues_deleted.add(1);
@@ -178,6 +181,16 @@ impl Session {
         let ok = AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok));
         self.answer(number, delete.nowait, ticket, ok, output);
         Ok(())
+    }
+
+    /// Quorum queues are deleted whatever they hold and whoever uses them (protocol.md 12.8).
+    fn check_unconditional(&self, delete: &queue::Delete, name: &str) -> Result<(), Failure> {
+        let flags = [("if-unused", delete.if_unused), ("if-empty", delete.if_empty)];
+        let Some((flag, _)) = flags.iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let what = self.vhost.queue_text(name);
+        Err(Failure::not_implemented(&format!(
+            "cannot delete {what}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+        )))
     }
 
     /// Delete an auto-delete queue that has lost its last consumer, unless it got a new one.

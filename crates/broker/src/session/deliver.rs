@@ -84,6 +84,7 @@ impl Session {
                     self.answer_get(channel, request, got, output);
                     Ok(())
                 }
+                Notice::CheckTimeouts => self.check_timeouts(output),
                 Notice::Close(reason) => Err(Failure::Connection(close_error(&reason))),
             };
             if result.is_err() && done.is_ok() {
@@ -126,9 +127,13 @@ impl Session {
         let tag = channel.next_tag();
         let entry = delivery.entry;
         let redelivered = entry.redelivered();
-        output.deliver(number, &consumer.tag, tag, redelivered, &entry.message);
         if redelivered {
+            let queue = self.queues.queue(consumer.queue);
+            let message = queue.and_then(|queue| queue.counted_message(&entry));
+            output.deliver(number, &consumer.tag, tag, redelivered, message.as_ref().unwrap_or(&entry.message));
             self.counters.redelivered.add(1);
+        } else {
+            output.deliver(number, &consumer.tag, tag, redelivered, &entry.message);
         }
         if consumer.no_ack {
             self.counters.delivered_auto_ack.add(1);
@@ -247,7 +252,10 @@ impl Session {
         let tag = channel.next_tag();
         let redelivered = got.entry.redelivered();
         let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
-        output.get_ok(number, tag, redelivered, remaining, &got.entry.message);
+        let counted =
+            if redelivered { self.queues.queue(queue).and_then(|queue| queue.counted_message(&got.entry)) } else { None };
+        let message = counted.as_ref().unwrap_or(&got.entry.message);
+        output.get_ok(number, tag, redelivered, remaining, message);
         if redelivered {
             self.counters.redelivered.add(1);
         }

@@ -16,6 +16,9 @@ mod publish;
 mod queues;
 mod routes;
 mod settle;
+mod timeouts;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::sync::Arc;
@@ -31,9 +34,11 @@ use self::channel::{Channel, Held, Mode};
 use self::consume::Consumers;
 use self::queues::QueueSlots;
 use self::routes::Routes;
+use self::timeouts::Timeouts;
 use crate::broker::{Broker, Shared};
 use crate::connections::{ConnectionId, ConnectionSummary};
 use crate::counters::Counters;
+use crate::deadlines::Party;
 use crate::effects::Effects;
 use crate::mailbox::{Mailbox, Notice};
 use crate::queue::Queue;
@@ -52,6 +57,8 @@ pub trait Output {
     fn return_unroutable(&mut self, channel: u16, message: &Message);
     /// basic.ack to a publisher.
     fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool);
+    /// basic.nack to a publisher: a queue refused the message.
+    fn refuse(&mut self, channel: u16, delivery_tag: u64);
     /// channel.close: a soft error ended the channel.
     fn close_channel(&mut self, channel: u16, error: &ChannelError);
     /// channel.close-ok.
@@ -89,6 +96,9 @@ pub struct Session {
     confirming: Vec<u16>,
     /// Channels with held output.
     holding: Vec<u16>,
+    /// Publishes of an uncommitted transaction that some queue refused.
+    refused: usize,
+    timeouts: Timeouts,
     /// The last operation this session gave to the store.
     last_ticket: Ticket,
     /// The ticket of which the mailbox will hear from the store.
@@ -137,6 +147,8 @@ impl Broker {
             effects: Effects::default(),
             confirming: Vec::new(),
             holding: Vec::new(),
+            refused: 0,
+            timeouts: Timeouts::default(),
             last_ticket: Ticket::NONE,
             watched: Ticket::NONE,
             next_get: 0,
@@ -259,6 +271,7 @@ impl Session {
             self.end_channel_consumers(number)?;
             self.requeue_outstanding(number)?;
         }
+        self.shared.deadlines.remove(Party::Connection(self.access.connection));
         for notice in self.mailbox.shut() {
             self.give_back(notice)?;
         }
@@ -332,7 +345,7 @@ impl Session {
     }
 
     fn fire(&mut self) {
-        self.effects.wakes.fire();
+        self.effects.finish();
     }
 
     /// Hear from the store once everything given to it so far is durable.

@@ -31,6 +31,10 @@ impl Output for Connection {
         self.confirm_ack(channel, delivery_tag, multiple);
     }
 
+    fn refuse(&mut self, channel: u16, delivery_tag: u64) {
+        self.confirm_nack(channel, delivery_tag, false);
+    }
+
     fn close_channel(&mut self, channel: u16, error: &ChannelError) {
         Self::close_channel(self, channel, error);
     }

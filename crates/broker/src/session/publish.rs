@@ -12,12 +12,10 @@ use super::confirm::Confirms;
 use super::routes::Targets;
 use super::transaction::{Settlement, Transaction};
 use super::{Failure, Output, Session};
+use crate::queue::parse_expiration;
 
 /// Class and method id of basic.publish.
 const BASIC_PUBLISH: (u16, u16) = (60, 40);
-
-/// Longest time to live in milliseconds that RabbitMQ accepts (protocol.md 8.3).
-const EXPIRATION_MAX: u64 = 315_360_000_000;
 
 /// CC and BCC keys of one message.
 type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
@@ -97,6 +95,15 @@ impl Session {
                 }
             })?;
             self.last_ticket = self.last_ticket.max(ticket);
+            for refused in run.messages.drain(..) {
+                self.refused += 1;
+                if refused.confirm != 0
+                    && let Some(Mode::Confirm(confirms)) =
+                        self.channels.get_mut(&refused.channel).map(|channel| &mut channel.mode)
+                {
+                    confirms.refuse(refused.confirm);
+                }
+            }
         }
         if !self.wants_input() {
             self.watch(self.last_ticket);
@@ -117,11 +124,14 @@ impl Session {
             let Some(channel) = self.channels.get_mut(number) else { return false };
             let Mode::Confirm(confirms) = &mut channel.mode else { return false };
             // Returns that are held back must come before the confirms of their messages.
-            if channel.held.is_empty()
-                && let Some(confirmed) = confirms.advance(durable)
-            {
-                self.counters.confirmed.add(confirmed.count);
-                output.confirm(*number, confirmed.tag, confirmed.count > 1);
+            while channel.held.is_empty() {
+                if let Some(confirmed) = confirms.advance(durable) {
+                    self.counters.confirmed.add(confirmed.count);
+                    output.confirm(*number, confirmed.tag, confirmed.count > 1);
+                }
+                let Some(refused) = confirms.take_refused() else { break };
+                self.counters.confirmed.add(1);
+                output.refuse(*number, refused);
             }
             watch = watch.max(confirms.waits_for().unwrap_or(Ticket::NONE));
             !confirms.is_settled()
@@ -247,7 +257,7 @@ impl Session {
             )));
         }
         if let Some(expiration) = properties.expiration() {
-            check_expiration(expiration).map_err(|reason| {
+            parse_expiration(expiration).map_err(|reason| {
                 let expiration = String::from_utf8_lossy(expiration);
                 Failure::precondition_failed(format!("invalid expiration '{expiration}': {reason}"))
             })?;
@@ -321,6 +331,7 @@ impl Session {
 
     pub(super) fn tx_commit(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
         let transaction = std::mem::take(self.transaction(number)?);
+        self.refused = 0;
         for publish in transaction.publishes {
             self.route(number, publish, 0, output)?;
         }
@@ -329,6 +340,9 @@ impl Session {
             self.settle_all(number, settlement, taken)?;
         }
         self.flush_work()?;
+        if self.refused > 0 {
+            return Err(Failure::precondition_failed("partial tx completion".to_owned()));
+        }
         let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
         self.emit(number, Held::Reply(self.last_ticket, ok), output);
         Ok(())
@@ -355,10 +369,12 @@ impl Session {
     fn settle_all(&mut self, number: u16, settlement: Settlement, taken: Vec<Unacked>) -> Result<(), Failure> {
         match settlement {
             Settlement::Requeue => self.requeue(number, taken),
-            Settlement::Ack | Settlement::Discard => {
-                if settlement == Settlement::Ack {
-                    self.counters.acknowledged.add(taken.len() as u64);
-                }
+            Settlement::Discard => {
+                self.discard(number, taken);
+                Ok(())
+            }
+            Settlement::Ack => {
+                self.counters.acknowledged.add(taken.len() as u64);
                 self.note_all_settled(number, &taken);
                 Ok(())
             }
@@ -415,52 +431,5 @@ fn without_bcc(message: Message) -> Message {
     match leveret_wire::rewrite_headers(message.header(), Some(&content)) {
         Ok(header) => message.with_header(&header),
         Err(_) => message,
-    }
-}
-
-/// RabbitMQ's reasons for refusing an expiration (protocol.md 8.3).
-fn check_expiration(text: &[u8]) -> Result<u64, String> {
-    let unsigned = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
-    let digits = unsigned.iter().take_while(|octet| octet.is_ascii_digit()).count();
-    if digits == 0 {
-        return Err("no_integer".to_owned());
-    }
-    let (number, left) = unsigned.split_at(digits);
-    if !left.is_empty() {
-        return Err(format!("{{leftover_string,\"{}\"}}", String::from_utf8_lossy(left)));
-    }
-    let number = String::from_utf8_lossy(number);
-    let value: u64 = number.parse().map_err(|_| format!("{{value_too_large,{number}}}"))?;
-    if text.starts_with(b"-") && value > 0 {
-        return Err(format!("{{value_negative,-{value}}}"));
-    }
-    if value > EXPIRATION_MAX {
-        return Err(format!("{{value_too_large,{value}}}"));
-    }
-    Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_expiration;
-
-    #[test]
-    fn expirations_are_refused_with_rabbitmqs_reasons() {
-        assert_eq!(check_expiration(b"1000"), Ok(1000));
-        assert_eq!(check_expiration(b"+5"), Ok(5));
-        assert_eq!(check_expiration(b"315360000000"), Ok(315_360_000_000));
-        let refused = [
-            ("", "no_integer"),
-            (" 5", "no_integer"),
-            ("abc", "no_integer"),
-            ("5 ", "{leftover_string,\" \"}"),
-            ("1.5", "{leftover_string,\".5\"}"),
-            ("-1", "{value_negative,-1}"),
-            ("315360000001", "{value_too_large,315360000001}"),
-            ("99999999999999999999", "{value_too_large,99999999999999999999}"),
-        ];
-        for (text, reason) in refused {
-            assert_eq!(check_expiration(text.as_bytes()), Err(reason.to_owned()), "{text}");
-        }
     }
 }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::channel::{Held, Mode, Unacked};
 use super::transaction::Settlement;
 use super::{Failure, Output, Session};
+use crate::dead_letter::Reason;
 use crate::effects::push_settle;
 use crate::entry::Entry;
 use crate::queue::SettledRun;
@@ -77,7 +78,7 @@ impl Session {
             self.flush(output)?;
             self.requeue(number, taken)
         } else {
-            self.note_all_settled(number, &taken);
+            self.discard(number, taken);
             Ok(())
         };
         self.fire();
@@ -158,6 +159,26 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Messages were rejected: they go to the dead-letter exchanges of their queues, or
+    /// nowhere.
+    pub(super) fn discard(&mut self, number: u16, taken: Vec<Unacked>) {
+        self.return_credit(number, &taken);
+        for unacked in taken {
+            let dead_lettering = self
+                .queues
+                .queue(unacked.queue)
+                .filter(|queue| queue.properties().options.dead_letter.is_some())
+                .cloned();
+            let Some(queue) = dead_lettering else {
+                note_settled(&mut self.queues, &mut self.settles, &unacked);
+                continue;
+            };
+            // The store hears of it when the dead letter is safe.
+            self.queues.settle(unacked.queue, unacked.consumer, unacked.entry.message.body().len() as u64);
+            queue.discard(unacked.entry, Reason::Rejected, &mut self.effects);
+        }
     }
 
     /// Note messages as done; their queues hear of it with the next flush.

@@ -5,13 +5,14 @@
 //! know when they are old. Durable changes go to the store under the write lock, so the store
 //! sees them in the order they took effect; the answer waits for their ticket.
 
+mod arguments;
 mod bindings;
 mod equivalence;
 mod exchanges;
 mod queues;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use leveret_router::{Binding, BindError, Destination, Exchange, ExchangeKind, Removed, RouteRequest, RouteScratch, Routed, Router};
 use leveret_store::{Change, QueueId, StoreError, Ticket};
@@ -24,6 +25,7 @@ use crate::counters::QueueTotals;
 use crate::definitions;
 use crate::queue::Queue;
 
+pub(crate) use self::arguments::options as queue_options;
 pub(crate) use self::equivalence::integer;
 pub(crate) use self::queues::{QueueAccess, generated_name};
 
@@ -50,6 +52,8 @@ pub enum OpenRefused {
 pub struct Vhost {
     name: Arc<str>,
     shared: Arc<Shared>,
+    /// Itself, for its queues.
+    this: Weak<Self>,
     generation: AtomicU64,
     topology: RwLock<Topology>,
 }
@@ -96,7 +100,7 @@ pub(crate) struct Route {
 }
 
 impl Vhost {
-    pub(crate) fn new(name: Arc<str>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(name: Arc<str>, shared: Arc<Shared>) -> Arc<Self> {
         let mut router = Router::new();
         for (name, kind, internal) in PREDECLARED {
             if !name.is_empty() {
@@ -112,7 +116,7 @@ impl Vhost {
             }
         }
         let topology = RwLock::new(Topology { router, queues: FxHashMap::default(), bindings: 0 });
-        Self { name, shared, generation: AtomicU64::new(1), topology }
+        Arc::new_cyclic(|this| Self { name, shared, this: Weak::clone(this), generation: AtomicU64::new(1), topology })
     }
 
     /// The vhost's name.
@@ -160,6 +164,14 @@ impl Vhost {
         let mut topology = self.topology.write();
         topology.router.add_queue(queue.name(), queue.id());
         topology.queues.insert(queue.id(), queue);
+    }
+
+    /// All definitions are there again: let queues look at what they hold.
+    pub(crate) fn start_queues(&self) {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        for queue in queues {
+            queue.start();
+        }
     }
 
     pub(crate) fn recover_binding(&self, binding: Binding) -> Result<(), BindError> {

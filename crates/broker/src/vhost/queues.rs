@@ -1,39 +1,21 @@
 //! queue.declare and queue.delete, and who may use a queue (protocol.md 6).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_store::Ticket;
 use leveret_wire::method::queue::Declare;
 
-use super::equivalence::{compare_arguments, compare_flag};
+use super::arguments::{self, module_name, queue_type};
+use super::equivalence::compare_flag;
 use super::Vhost;
 use crate::connections::ConnectionId;
 use crate::definitions;
 use crate::effects::Effects;
-use crate::queue::{DeleteRefused, Queue, QueueProperties};
+use crate::queue::{DeleteRefused, Queue, QueueProperties, QueueType};
 use crate::session::Failure;
-
-/// Arguments compared when a classic queue is declared again (protocol.md 15).
-const COMPARED_ARGUMENTS: [&str; 16] = [
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-delivery-limit",
-    "x-expires",
-    "x-max-in-memory-bytes",
-    "x-max-in-memory-length",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-message-ttl",
-    "x-overflow",
-    "x-queue-mode",
-    "x-queue-version",
-    "x-quorum-initial-group-size",
-    "x-single-active-consumer",
-];
+use crate::time::Time;
 
 /// On whose behalf a queue is used: exclusive queues are their owner's alone.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +38,23 @@ impl Vhost {
         if declare.passive {
             let queue = self.queue(name).ok_or_else(|| self.no_queue(name))?;
             self.check_owner(&queue, access)?;
+            queue.touch();
             return Ok(DeclaredQueue { queue, created: false, ticket: Ticket::NONE });
         }
         if name.starts_with("amq.") {
             return Err(Failure::access_refused(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
+        }
+        let asked_type = queue_type(&declare.arguments);
+        if name.is_empty() && asked_type == QueueType::Quorum {
+            let text = format!("Cannot declare a server-named queue for type {}", module_name(asked_type));
+            return Err(Failure::precondition_failed(text));
         }
         let generated = if name.is_empty() { Some(generated_name("amq.gen-")?) } else { None };
         let name = generated.as_deref().unwrap_or(name);
         let mut topology = self.topology.write();
         if let Some(queue) = topology.router.queue(name.as_bytes()).and_then(|id| topology.queues.get(&id)) {
             self.equivalent_queue(declare, queue, access)?;
+            queue.touch();
             return Ok(DeclaredQueue { queue: Arc::clone(queue), created: false, ticket: Ticket::NONE });
         }
         let limit = self.shared.limits.queues_per_vhost;
@@ -73,24 +62,46 @@ impl Vhost {
             let text = format!("cannot declare queue '{name}': queue limit in vhost '{}' ({limit}) is reached", self.name);
             return Err(Failure::precondition_failed(text));
         }
+        let what = self.queue_text(name);
+        let options = arguments::parse(&declare.arguments, &what).map_err(Failure::precondition_failed)?;
+        if options.is_quorum() {
+            check_quorum(declare, &what).map_err(Failure::precondition_failed)?;
+        }
         let properties = QueueProperties {
             name: name.into(),
             durable: declare.durable,
             auto_delete: declare.auto_delete,
             owner: declare.exclusive.then_some(access.connection),
             arguments: declare.arguments.clone(),
+            options,
         };
         let id = self.shared.store.next_queue_id();
         let mut ticket = Ticket::NONE;
         if properties.is_lasting() {
             ticket = self.store_changes(vec![definitions::put_queue(&self.name, id, &properties)])?;
         }
-        let queue =
-            Arc::new(Queue::new(id, properties, Arc::clone(&self.shared.memory), Arc::clone(&self.shared.store)));
+        let queue = Arc::new(Queue::new(id, properties, Arc::clone(&self.shared), Weak::clone(&self.this)));
+        queue.touch();
         topology.router.add_queue(name, id);
         topology.queues.insert(id, Arc::clone(&queue));
         self.changed();
         Ok(DeclaredQueue { queue, created: true, ticket })
+    }
+
+    /// Delete a queue that nobody has used for as long as it stays (x-expires), unless
+    /// somebody has begun to meanwhile. Its messages are not dead-lettered.
+    pub(crate) fn delete_expired(&self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
+        if !queue.is_unused(now) {
+            return;
+        }
+        match self.delete_queue(queue, true, false, effects) {
+            Ok(_) => tracing::debug!(queue = %queue.name(), vhost = %self.name, "an unused queue has expired"),
+            // It is in use again.
+            Err(Failure::Channel(_)) => {}
+            Err(Failure::Connection(error)) => {
+                tracing::error!(queue = %queue.name(), vhost = %self.name, %error, "an expired queue can't be deleted");
+            }
+        }
     }
 
     /// Delete a queue: gives how many ready messages went with it, and when the answer is due.
@@ -176,8 +187,20 @@ impl Vhost {
         }
         compare_flag("auto_delete", &what, declare.auto_delete, current.auto_delete)
             .map_err(Failure::precondition_failed)?;
-        compare_arguments(&COMPARED_ARGUMENTS, &what, &declare.arguments, &current.arguments)
-            .map_err(Failure::precondition_failed)
+        arguments::equivalent(&declare.arguments, &current.arguments, &what).map_err(Failure::precondition_failed)
+    }
+}
+
+/// What a quorum queue can't be (protocol.md 12.8).
+fn check_quorum(declare: &Declare, what: &str) -> Result<(), String> {
+    let refused = [
+        ("auto-delete", declare.auto_delete),
+        ("exclusive-owner", declare.exclusive),
+        ("non-durable", !declare.durable),
+    ];
+    match refused.iter().find(|(_, is_refused)| *is_refused) {
+        Some((property, _)) => Err(format!("invalid property '{property}' for {what}")),
+        None => Ok(()),
     }
 }
 

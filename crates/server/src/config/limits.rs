@@ -65,6 +65,10 @@ pub struct Limits {
     pub message_memory_bytes: usize,
     /// Octets of publishes that one uncommitted transaction may hold. More is 406.
     pub transaction_bytes: usize,
+    /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
+    /// before its channel is closed; 0 for as long as it likes. Any queue can have a timeout of
+    /// its own: the argument x-consumer-timeout.
+    pub consumer_timeout_milliseconds: u64,
 }
 
 impl Default for Limits {
@@ -90,6 +94,7 @@ impl Default for Limits {
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
             transaction_bytes: 128 << 20,
+            consumer_timeout_milliseconds: 1_800_000,
         }
     }
 }

@@ -27,7 +27,7 @@ const WINDOW_MIN: u64 = 16 << 10;
 /// Open segments kept. Others are closed, so that a large backlog does not use up the process's files.
 const FILES_MAX: usize = 64;
 /// How often a fetch is looked up again because compaction moved what it was to read.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 50;
 
 /// A fetch.
 pub(super) struct Request {
@@ -176,6 +176,8 @@ impl Reader<'_> {
         let mut next = from;
         let mut attempts = 0;
         loop {
+            // What was read before may have been written on since.
+            self.window = Window::default();
             let (wanted, complete) = self.locate(queue, next, limit, (fetched.len(), bytes));
             let mut moved = false;
             for (at, located) in wanted.iter().enumerate() {

@@ -294,12 +294,12 @@ impl<'a> Recovery<'a> {
             tracing::warn!(file = %path.display(), offset = end, octets = torn,
                 "the log ends in an unfinished write, which is cut off");
         }
-        if len != end {
-            file.set_len(end)
-                .and_then(|()| file.sync_all())
-                .map_err(|error| StoreError::io("truncating", &path, &error))?;
-        }
-        Ok(())
+        // Synced even if nothing is cut: after a kill it may be in the system's memory only, and what it says of older
+        // segments must be on disk before they are deleted.
+        let ended = if len == end { Ok(()) } else { file.set_len(end) };
+        ended
+            .and_then(|()| file.sync_all())
+            .map_err(|error| StoreError::io("ending", &path, &error))
     }
 
     fn sync_folder(&self) -> Result<(), StoreError> {

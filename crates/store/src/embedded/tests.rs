@@ -1,7 +1,11 @@
-use super::*;
 use crate::conformance;
 
+mod damage;
+mod failures;
 mod folder;
+mod oracle;
+mod simulated;
+mod space;
 
 use folder::Folder;
 

@@ -355,8 +355,14 @@ impl QueueIndex {
         }
     }
 
-    /// Live messages in order from `from` on, as long as `more` says so (it sees each before it is taken).
-    pub(crate) fn locate(&self, from: Seq, mut more: impl FnMut(&Located) -> bool) -> Vec<Located> {
+    /// Live messages in order from `from` on that are `visible`, as long as `more` says so (it sees each before it is
+    /// taken).
+    pub(crate) fn locate(
+        &self,
+        from: Seq,
+        visible: impl Fn(&Located) -> bool,
+        mut more: impl FnMut(&Located) -> bool,
+    ) -> Vec<Located> {
         let mut found = Vec::new();
         let at = self.runs.partition_point(|run| run.end() <= from);
         for run in self.runs.range(at..) {
@@ -373,6 +379,9 @@ impl QueueIndex {
                     transient: run.transient,
                     delivery_count: self.deliveries.count(seq),
                 };
+                if !visible(&located) {
+                    continue;
+                }
                 if !more(&located) {
                     return found;
                 }
@@ -384,11 +393,16 @@ impl QueueIndex {
 
     /// The live message at `seq`.
     pub(crate) fn find(&self, seq: Seq) -> Option<Located> {
-        let mut first = true;
-        self.locate(seq, |located| {
-            std::mem::take(&mut first) && located.seq == seq
+        let at = self.runs.partition_point(|run| run.end() <= seq);
+        let run = self.runs.get(at).filter(|run| run.first <= seq)?;
+        let place = *run.places.get(run.slot(seq)?)?;
+        (!place.is_none()).then(|| Located {
+            seq,
+            segment: run.segment,
+            place,
+            transient: run.transient,
+            delivery_count: self.deliveries.count(seq),
         })
-        .pop()
     }
 
     /// Call `each` for every live message of `segment`.

@@ -242,19 +242,18 @@ impl Index {
         self.untidy = true;
     }
 
-    /// Where live messages of a queue can be read, from `from` on.
+    /// Where live messages of a queue can be read, from `from` on. What is not written yet was put after whoever asks
+    /// began to ask.
     pub(crate) fn locate(
         &self,
         queue: QueueId,
         from: Seq,
-        mut more: impl FnMut(&Located) -> bool,
+        more: impl FnMut(&Located) -> bool,
     ) -> Vec<Located> {
         let readable = self.readable;
-        self.queues.get(&queue).map_or_else(Vec::new, |queue| {
-            queue.locate(from, |located| {
-                (located.segment, located.place.offset()) < readable && more(located)
-            })
-        })
+        let visible = |located: &Located| (located.segment, located.place.offset()) < readable;
+        let queue = self.queues.get(&queue);
+        queue.map_or_else(Vec::new, |queue| queue.locate(from, visible, more))
     }
 
     /// Whether a message is live in `segment`, and where.

@@ -410,3 +410,6 @@ fn take_range(entry: &mut Octets<'_>) -> Option<Range> {
         last: entry.take_u64()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

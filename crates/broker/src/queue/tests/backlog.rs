@@ -1,9 +1,10 @@
 //! Messages that only the store keeps.
 
-use leveret_store::{Call, FaultyStore, MemoryStore, Operation, Store as _, StoreError};
+use leveret_store::{Call, FaultyStore, MemoryStore, Operation, QueueId, Store as _, StoreError, Ticket};
 
 use super::rig::{Options, Reader, Rig, message, number, numbers, properties};
-use crate::entry::Entry;
+use crate::effects::push_settle;
+use crate::entry::{Entry, Stored};
 use crate::mailbox::Notice;
 use crate::queue::{GetOutcome, QueueCounts};
 
@@ -141,6 +142,7 @@ fn a_recovered_queue_reads_its_backlog_and_numbers_on() {
     rig.recover(claimed.next_seq, claimed.messages, claimed.bytes);
     assert_eq!(rig.counts(), QueueCounts { ready: 9, unacked: 0, bytes: 14, consumers: 0 });
     rig.publish([message(100, true, 1)]);
+    let reader = Reader::new();
     rig.consume(&reader, Options::default());
     rig.store.answer();
     let again: Vec<Entry> = reader.entries();
@@ -149,6 +151,46 @@ fn a_recovered_queue_reads_its_backlog_and_numbers_on() {
         again.iter().filter(|entry| entry.redelivered()).map(|entry| number(&entry.message)).collect();
     assert_eq!(redelivered, [2, 4], "0 was acknowledged, 2 was out and 4 was sent on with its acknowledgement");
     assert!(again.is_sorted_by_key(|entry| entry.seq));
+}
+
+#[test]
+fn settles_are_joined_while_sequences_and_puts_follow_each_other() {
+    let (queue, other) = (QueueId(1), QueueId(2));
+    let mut operations = Vec::new();
+    let put = |ticket| Stored::by(Ticket(ticket));
+    for (queue, seq, stored) in [
+        (queue, 0, put(5)),
+        (queue, 1, put(6)),
+        // Between these two another queue has had a message.
+        (queue, 2, put(8)),
+        (queue, 4, put(9)),
+        (queue, 5, Stored::BEFORE),
+        (queue, 6, Stored::BEFORE),
+        (queue, 8, Stored::BEFORE),
+        (other, 9, Stored::BEFORE),
+        (other, 10, put(11)),
+    ] {
+        push_settle(&mut operations, queue, seq, stored);
+    }
+    let runs: Vec<_> = operations
+        .iter()
+        .map(|operation| match operation {
+            Operation::Settle { queue, first, last, put } => (queue.0, *first, *last, put.map(|put| put.0)),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        runs,
+        [
+            (1, 0, 1, Some(5)),
+            (1, 2, 2, Some(8)),
+            (1, 4, 4, Some(9)),
+            (1, 5, 6, None),
+            (1, 8, 8, None),
+            (2, 9, 9, None),
+            (2, 10, 10, Some(11))
+        ]
+    );
 }
 
 /// Octets of the decimal numbers below `count`.

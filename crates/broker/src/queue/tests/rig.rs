@@ -1,17 +1,19 @@
 //! One queue over a store in manual mode, and readers that keep what the queue gives them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use leveret_store::{MemoryStore, Operation, Store, Ticket};
 use leveret_wire::{BodyPart, FieldTable, Message, PropertiesBuilder};
 
+use crate::broker::Shared;
 use crate::effects::{Effects, push_settle};
 use crate::entry::Entry;
 use crate::mailbox::{ChannelCredit, Delivery, Mailbox, Notice};
 use crate::queue::{
     ConsumeRefused, ConsumerId, GetOutcome, MessageMemory, NewConsumer, Publishing, Queue, QueueCounts,
-    QueueProperties, SettledRun,
+    QueueOptions, QueueProperties, SettledRun,
 };
+use crate::{Limits, ManualClock};
 
 /// More than any test here delivers.
 const ROOMY: usize = 1 << 30;
@@ -32,13 +34,21 @@ pub(super) fn number(message: &Message) -> u64 {
 
 /// What a queue is declared as in these tests.
 pub(super) fn properties(durable: bool, auto_delete: bool) -> QueueProperties {
-    QueueProperties { name: "q".into(), durable, auto_delete, owner: None, arguments: FieldTable::default() }
+    QueueProperties {
+        name: "q".into(),
+        durable,
+        auto_delete,
+        owner: None,
+        arguments: FieldTable::default(),
+        options: QueueOptions::default(),
+    }
 }
 
 /// A queue and what stands around it.
 pub(super) struct Rig<S: Store = MemoryStore> {
     pub(super) store: Arc<S>,
     pub(super) memory: Arc<MessageMemory>,
+    shared: Arc<Shared>,
     pub(super) queue: Arc<Queue>,
     pub(super) effects: Effects,
 }
@@ -58,17 +68,16 @@ impl Rig {
 impl<S: Store> Rig<S> {
     pub(super) fn on(store: S, properties: QueueProperties, memory_limit: usize) -> Self {
         let store = Arc::new(store);
-        let memory = Arc::new(MessageMemory::new(memory_limit));
-        let dyn_store: Arc<dyn Store> = Arc::clone(&store) as _;
-        let queue = Arc::new(Queue::new(store.next_queue_id(), properties, Arc::clone(&memory), dyn_store));
-        Self { store, memory, queue, effects: Effects::default() }
+        let limits = Limits { message_memory_bytes: memory_limit, ..Limits::default() };
+        let shared = Arc::new(Shared::new(limits, Arc::clone(&store) as _, Arc::new(ManualClock::default())));
+        let queue = Arc::new(Queue::new(store.next_queue_id(), properties, Arc::clone(&shared), Weak::new()));
+        Self { store, memory: Arc::clone(&shared.memory), shared, queue, effects: Effects::default() }
     }
 
     /// Put the queue in the place of one found after a restart: same id, all of its messages in the store.
     pub(super) fn recover(&mut self, next_seq: u64, messages: u64, bytes: u64) {
-        let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let properties = self.queue.properties().clone();
-        let queue = Queue::new(self.queue.id(), properties, Arc::clone(&self.memory), store);
+        let queue = Queue::new(self.queue.id(), properties, Arc::clone(&self.shared), Weak::new());
         self.queue = Arc::new(queue.recovered(next_seq, messages, bytes));
     }
 

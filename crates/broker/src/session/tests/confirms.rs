@@ -183,6 +183,7 @@ fn a_channel_that_ended_confirms_nothing_more() {
     client.call(1, confirm_select());
     client.publish(1, persistent("d", "b"));
     client.publish(1, persistent("d", "c"));
+    client.flush();
     node.sync();
     assert_eq!(client.heard(), ["1 confirm.select-ok", "1 ack 2 multiple"], "the new channel counts from 1");
 }

@@ -187,10 +187,9 @@ impl Client {
     pub(super) fn settle(&mut self) -> Result<(), ConnectionError> {
         self.try_flush()?;
         loop {
-            let lines = self.recorder.lines.len();
             self.poll_unwritten()?;
             self.session.note_output(0)?;
-            if self.recorder.lines.len() == lines {
+            if !self.is_woken() {
                 return Ok(());
             }
         }
@@ -223,7 +222,7 @@ impl Client {
         self.woken.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn wants_input(&self) -> bool {
+    pub(super) fn wants_input(&mut self) -> bool {
         self.session.wants_input()
     }
 
@@ -240,7 +239,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn message(&mut self, line: String, message: &Message, redelivered: bool) {
+    fn message(&mut self, line: &str, message: &Message, redelivered: bool) {
         let mark = if redelivered { " redelivered" } else { "" };
         self.lines.push(format!("{line} {}{mark}", String::from_utf8_lossy(message.body())));
         self.messages.push(message.clone());
@@ -253,20 +252,24 @@ impl Output for Recorder {
     }
 
     fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message) {
-        self.message(format!("{channel} deliver {consumer_tag} {delivery_tag}"), message, redelivered);
+        self.message(&format!("{channel} deliver {consumer_tag} {delivery_tag}"), message, redelivered);
     }
 
     fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message) {
-        self.message(format!("{channel} get-ok {delivery_tag} left {message_count}"), message, redelivered);
+        self.message(&format!("{channel} get-ok {delivery_tag} left {message_count}"), message, redelivered);
     }
 
     fn return_unroutable(&mut self, channel: u16, message: &Message) {
-        self.message(format!("{channel} return"), message, false);
+        self.message(&format!("{channel} return"), message, false);
     }
 
     fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
         let multiple = if multiple { " multiple" } else { "" };
         self.lines.push(format!("{channel} ack {delivery_tag}{multiple}"));
+    }
+
+    fn refuse(&mut self, channel: u16, delivery_tag: u64) {
+        self.lines.push(format!("{channel} nack {delivery_tag}"));
     }
 
     fn close_channel(&mut self, channel: u16, error: &ChannelError) {

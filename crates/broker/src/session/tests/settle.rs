@@ -31,8 +31,9 @@ fn unknown(tag: u64, method: u16) -> [String; 1] {
 
 #[test]
 fn an_unknown_tag_ends_the_channel() {
+    type Send = fn(&mut Client);
     let node = Node::new();
-    let refused: [(fn(&mut Client), u64, u16); 8] = [
+    let refused: [(Send, u64, u16); 8] = [
         (|client| client.ack(1, 7, false), 7, 80),
         (|client| client.ack(1, 0, false), 0, 80),
         (|client| client.ack(1, 7, true), 7, 80),

@@ -43,6 +43,8 @@ pub(super) struct Scratch {
     settled: Vec<Range>,
     marked: Vec<Range>,
     marks: Vec<Mark>,
+    /// Messages copied to the end of the log.
+    moved: Vec<(QueueId, Written)>,
     /// Segments that hold what was settled or marked.
     touched: BTreeSet<u32>,
 }
@@ -62,6 +64,14 @@ impl Committer {
             index.seal(sealed);
         }
         index.readable = (self.writer.segment(), self.writer.written_end());
+        // Only now: until it is written, a copy cannot be read.
+        for (queue, written) in self.scratch.moved.drain(..) {
+            let from = work.step.as_ref().map_or(0, |step| step.segment);
+            // The queue may have been dropped as garbage since.
+            if index.find_in(queue, written.seq, from).is_some() {
+                index.put_run(queue, &[written]);
+            }
+        }
         Ok(needs_sync)
     }
 
@@ -214,18 +224,16 @@ impl Committer {
             moved.encode(&mut self.writer.buffer, (seal, offset), &live);
             moved_bytes += wide(len);
             let place = Place::new(offset, len / live.len());
-            let mut index = self.shared.index.lock();
-            // A queue may have been dropped as garbage since.
-            let live = moved.live(&index, step.segment);
+            let index = self.shared.index.lock();
             for (queue, seq) in live {
-                let written = moved.written(seq, seal.segment, place);
-                index.put_run(queue, &[written]);
                 let range = Range {
                     queue,
                     first: seq,
                     last: seq,
                 };
                 index.marks(&[range], &mut scratch.marks);
+                let written = moved.written(seq, seal.segment, place);
+                scratch.moved.push((queue, written));
             }
             scratch.touched.insert(seal.segment);
             drop(index);

@@ -26,7 +26,7 @@ pub(super) struct Player {
     /// Consumers that were cancelled, for late settles.
     cancelled: BTreeMap<u32, ConsumerId>,
     given: Vec<Given>,
-    /// basic.get requests that wait, with their no_ack.
+    /// basic.get requests that wait, with their `no_ack`.
     waiting_gets: BTreeMap<u64, bool>,
     next_key: u32,
     next_request: u64,
@@ -300,6 +300,7 @@ impl Player {
             match taken {
                 Taken::Got { request, remaining, entry } => self.note_got(request, remaining, what, entry),
                 Taken::Delivered { consumer, counted, entry } => {
+                    assert!(self.waiting_gets.is_empty(), "somebody asked for {seq} before consumer {consumer}'s turn");
                     self.oracle.delivered(consumer, seq, what, entry.cost(), counted);
                     let to = &self.oracle.consumers[&consumer];
                     if !to.no_ack {
@@ -368,6 +369,7 @@ impl Player {
         self.consume(Options::default(), roomy);
         self.play(&Step::Answer);
         assert!(self.oracle.ready.is_empty(), "{} messages never come", self.oracle.ready.len());
+        assert!(self.waiting_gets.is_empty(), "{} gets are never answered", self.waiting_gets.len());
         let given = std::mem::take(&mut self.given);
         self.settle(given, Settlement::Done);
         self.check();
