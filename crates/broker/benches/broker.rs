@@ -49,6 +49,10 @@ impl Output for Sink {
         black_box(delivery_tag);
     }
 
+    fn refuse(&mut self, _channel: u16, delivery_tag: u64) {
+        panic!("no queue of this bench refuses {delivery_tag}");
+    }
+
     fn close_channel(&mut self, _channel: u16, error: &ChannelError) {
         panic!("{error}");
     }

@@ -21,6 +21,11 @@ use crate::effects::{Effects, push_settle};
 use crate::entry::Entry;
 use crate::queue::{DeadLetterTarget, Publishing, Queue};
 
+/// Letters that one operation may cause by other letters that die at once. A set of queues
+/// that are all too short for anything and all dead-letter to each other makes a letter of
+/// every order in which they can be visited; this many of them are enough.
+const DERIVED_MAX: usize = 65_536;
+
 /// Why a queue gave a message up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -59,7 +64,7 @@ struct Underway {
     letter: DeadLetter,
     /// Queues that have taken it, or have been asked to.
     taken: usize,
-    /// It went in a circle and is dropped, whatever the strategy.
+    /// It went in a circle, or caused too many others, and is dropped whatever the strategy.
     cycled: bool,
 }
 
@@ -76,22 +81,30 @@ struct Burial {
 /// Hand on all dead letters in `effects`, and those that this causes in turn. No queue may be
 /// locked.
 pub(crate) fn carry_out(effects: &mut Effects) {
+    let mut round = 0_usize;
+    let mut derived = 0_usize;
     while !effects.dead_letters.is_empty() {
         let mut burial = Burial::default();
         for letter in std::mem::take(&mut effects.dead_letters) {
-            burial.address(letter);
+            if round > 0 {
+                derived += 1;
+            }
+            burial.address(letter, derived <= DERIVED_MAX);
         }
+        round += 1;
         burial.publish(effects);
         burial.settle(effects);
     }
 }
 
 impl Burial {
-    /// Find the queues of one letter.
-    fn address(&mut self, letter: DeadLetter) {
-        let mut underway = Underway { letter, taken: 0, cycled: false };
+    /// Find the queues of one letter, or drop it if it `goes_on` no further.
+    fn address(&mut self, letter: DeadLetter, goes_on: bool) {
+        let mut underway = Underway { letter, taken: 0, cycled: !goes_on };
         self.queues.clear();
-        self.find_targets(&mut underway);
+        if goes_on {
+            self.find_targets(&mut underway);
+        }
         // Letters are known by their place, to see which of them were refused.
         self.underway.push(underway);
     }

@@ -22,6 +22,8 @@ mod entry;
 mod limits;
 mod mailbox;
 mod queue;
+#[cfg(test)]
+mod scenario;
 mod session;
 mod stored_form;
 mod time;

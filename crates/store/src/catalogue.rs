@@ -163,7 +163,7 @@ impl Catalogue {
     pub(crate) fn queues(&self) -> Result<Vec<(QueueId, Seq)>, Broken> {
         guarded(|| {
             let mut queues = Vec::new();
-            for entry in self.queues.iter() {
+            for entry in &self.queues {
                 let (key, value) = entry?;
                 queues.push((QueueId(number_be(&key)), number(Some(&value))));
             }
@@ -175,7 +175,7 @@ impl Catalogue {
     pub(crate) fn segments(&self) -> Result<BTreeMap<u32, u64>, Broken> {
         guarded(|| {
             let mut segments = BTreeMap::new();
-            for entry in self.segments.iter() {
+            for entry in &self.segments {
                 let (key, value) = entry?;
                 if let Ok(segment) = u32::try_from(number_be(&key)) {
                     segments.insert(segment, number(Some(&value)));
@@ -197,7 +197,7 @@ impl Catalogue {
             }
             self.queues.apply_batch(batch)?;
             let mut batch = sled::Batch::default();
-            for entry in self.segments.iter() {
+            for entry in &self.segments {
                 let (key, _) = entry?;
                 let number = u32::try_from(number_be(&key)).unwrap_or(u32::MAX);
                 if !checkpoint.segments.contains_key(&number) {

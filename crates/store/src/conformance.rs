@@ -106,7 +106,7 @@ pub fn append_durably(store: &impl Store, operations: Vec<Operation>) -> Ticket 
 
 /// Wait for what becomes of a ticket.
 pub fn wait(store: &impl Store, ticket: Ticket) -> Result<(), StoreError> {
-    let (waiter, told) = Notice::new();
+    let (waiter, told) = Notice::pair();
     store.on_durable(ticket, waiter);
     let (told, outcome) = told.recv_timeout(PATIENCE).unwrap();
     if outcome.is_ok() {
@@ -157,7 +157,7 @@ pub struct Notice(mpsc::Sender<Told>);
 
 impl Notice {
     /// A waiter, and where what it is told comes out.
-    pub fn new() -> (Arc<dyn DurableWaiter>, mpsc::Receiver<Told>) {
+    pub fn pair() -> (Arc<dyn DurableWaiter>, mpsc::Receiver<Told>) {
         let (told, outcome) = mpsc::channel();
         (Arc::new(Self(told)), outcome)
     }

@@ -89,3 +89,6 @@ impl Levels {
         usize::from(entry.message.priority()).min(self.lines.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

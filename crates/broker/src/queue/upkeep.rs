@@ -173,3 +173,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

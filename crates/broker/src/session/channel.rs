@@ -13,7 +13,7 @@ use super::timeouts::Marks;
 use super::transaction::Transaction;
 use crate::entry::Entry;
 use crate::mailbox::{ChannelCredit, Delivery, Got};
-use crate::queue::ConsumerId;
+use crate::queue::{ConsumerId, Queue};
 
 /// A message that the client has and must settle.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(super) struct Channel {
     last_tag: u64,
     /// Keys of this channel's consumers, by tag.
     pub(super) consumers: FxHashMap<Arc<str>, u32>,
+    /// The consumer of direct reply-to, and the queue behind it.
+    pub(super) replies: Option<(u32, Arc<Queue>)>,
     /// The last queue declared here: what an empty queue name means.
     pub(super) last_queue: Option<Arc<str>>,
     /// Prefetch of consumers started from now on (basic.qos, global = false).

@@ -9,7 +9,7 @@ use leveret_wire::{AMQPClass, FieldTable, type_name};
 use super::channel::Held;
 use super::{Failure, Output, Session};
 use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
-use crate::vhost::{generated_name, integer};
+use crate::vhost::{REPLY_TO, generated_name, integer};
 
 /// A consumer of this session.
 #[derive(Debug)]
@@ -90,7 +90,12 @@ impl Session {
             return Err(Failure::not_allowed(format!("reached maximum ({limit}) of consumers per channel")));
         }
         let tag: Arc<str> = if tag.is_empty() { generated_name("amq.ctag-")?.into() } else { tag.into() };
-        let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        let is_reply = name == REPLY_TO;
+        let queue = if is_reply {
+            self.reply_queue(number, consume.no_ack)?
+        } else {
+            self.vhost.accessible_queue(&name, &self.access)?
+        };
         let priority = self.consumer_priority(&queue, &consume.arguments)?;
         if queue.properties().options.is_quorum() && channel.credit.limited() {
             let text = format!("{} does not support global qos", self.vhost.queue_text(&name));
@@ -136,6 +141,9 @@ impl Session {
         self.counters.consumers_opened.add(1);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.consumers.insert(Arc::clone(&tag), key);
+            if is_reply {
+                channel.replies = Some((key, queue));
+            }
         }
         if !consume.nowait {
             let ok = basic::ConsumeOk { consumer_tag: short(&tag) };
@@ -143,6 +151,17 @@ impl Session {
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
         Ok(())
+    }
+
+    /// The queue behind direct reply-to for a consumer of this channel.
+    fn reply_queue(&self, number: u16, no_ack: bool) -> Result<Arc<Queue>, Failure> {
+        if !no_ack {
+            return Err(Failure::precondition_failed("reply consumer cannot acknowledge".to_owned()));
+        }
+        if self.channels.get(&number).is_some_and(|channel| channel.replies.is_some()) {
+            return Err(Failure::precondition_failed("reply consumer already set".to_owned()));
+        }
+        self.vhost.open_reply_queue(&self.access)
     }
 
     fn consumer_priority(&self, queue: &Queue, arguments: &FieldTable) -> Result<i32, Failure> {
@@ -202,9 +221,21 @@ impl Session {
         self.queues.release(consumer.queue);
         if let Some(channel) = self.channels.get_mut(&consumer.channel) {
             channel.consumers.remove(&consumer.tag);
+            if let Some((_, queue)) = channel.replies.take_if(|(reply, _)| *reply == key) {
+                self.vhost.close_reply_queue(&queue, &mut self.effects);
+            }
         }
         self.counters.consumers_closed.add(1);
         Some(consumer)
+    }
+
+    /// Forget all consumers of a channel that has ended.
+    pub(super) fn forget_consumers(&mut self, number: u16) {
+        let keys: Vec<u32> =
+            self.channels.get(&number).map(|channel| channel.consumers.values().copied().collect()).unwrap_or_default();
+        for key in keys {
+            self.forget_consumer(key);
+        }
     }
 
     /// Take all consumers of a channel off their queues, and delete auto-delete queues that

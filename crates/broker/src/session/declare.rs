@@ -11,6 +11,7 @@ use super::channel::Held;
 use super::consume::short;
 use super::{Failure, Output, Session};
 use crate::queue::Queue;
+use crate::vhost::{REPLY_TO, Vhost};
 
 impl Session {
     pub(super) fn exchange_declare(
@@ -79,6 +80,12 @@ impl Session {
         declare: &queue::Declare,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
+        if self.is_reply_queue(declare.queue.as_str())? {
+            let ok = queue::DeclareOk { queue: declare.queue.clone(), message_count: 0, consumer_count: 1 };
+            let ok = AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok));
+            self.answer(number, declare.nowait, Ticket::NONE, ok, output);
+            return Ok(());
+        }
         let declared = self.vhost.declare_queue(declare, &self.access)?;
         let name = Arc::clone(declared.queue.name());
         self.counters.queues_declared.add(1);
@@ -100,6 +107,18 @@ impl Session {
         let ok = AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok));
         self.answer(number, declare.nowait, declared.ticket, ok, output);
         Ok(())
+    }
+
+    /// Does a declare ask for the pseudo-queue of direct reply-to, or for a reply queue? That one
+    /// is there as long as its requester is (a replier can find out): else 404.
+    fn is_reply_queue(&self, name: &str) -> Result<bool, Failure> {
+        if name == REPLY_TO {
+            return Ok(true);
+        }
+        if !Vhost::is_reply_key(name.as_bytes()) {
+            return Ok(false);
+        }
+        self.vhost.reply_queue(name.as_bytes()).map(|_| true).ok_or_else(|| self.vhost.no_queue(name))
     }
 
     pub(super) fn queue_bind(

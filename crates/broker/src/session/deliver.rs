@@ -1,5 +1,6 @@
 //! The way to the client: what came through the mailbox, and what was held back behind the store.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use leveret_protocol::ConnectionError;
@@ -270,6 +271,22 @@ impl Session {
             channel.credit.add(1);
         }
         channel.push_unacked(Unacked { tag, queue, consumer: None, counted, entry: got.entry });
+    }
+
+    /// Deliveries held back on a channel that ends go back to their queues.
+    pub(super) fn give_back_held(&mut self, number: u16) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let (deliveries, others) = std::mem::take(&mut channel.held)
+            .into_iter()
+            .partition(|held| matches!(held, Held::Delivery(_)));
+        channel.held = others;
+        let deliveries: VecDeque<Held> = deliveries;
+        for held in deliveries {
+            if let Held::Delivery(delivery) = held {
+                self.give_back(Notice::Delivery(delivery))?;
+            }
+        }
+        Ok(())
     }
 
     /// A message that was never sent goes back to its queue, as if it had never left.

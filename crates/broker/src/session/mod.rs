@@ -14,6 +14,7 @@ mod failure;
 mod output;
 mod publish;
 mod queues;
+mod reply_to;
 mod routes;
 mod settle;
 mod timeouts;
@@ -275,6 +276,10 @@ impl Session {
         for notice in self.mailbox.shut() {
             self.give_back(notice)?;
         }
+        for number in self.channels.keys().copied().collect::<Vec<_>>() {
+            self.give_back_held(number)?;
+            self.forget_consumers(number);
+        }
         for queue in std::mem::take(&mut self.exclusive) {
             self.delete_owned(&queue)?;
         }
@@ -327,7 +332,9 @@ impl Session {
         self.end_channel_consumers(number)?;
         // What queues have already given it goes back untouched.
         self.process_mailbox(output, Some(number))?;
+        self.give_back_held(number)?;
         self.requeue_outstanding(number)?;
+        self.forget_consumers(number);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.ending = true;
             channel.mode = Mode::Plain;

@@ -146,7 +146,11 @@ impl Session {
             self.flush_work()?;
             self.routes.forget(generation);
         }
-        let message = publish.message;
+        let message = if publish.message.has_reply_to() {
+            self.with_reply_address(number, publish.message)?
+        } else {
+            publish.message
+        };
         if message.has_headers() || message.has_user_id() || message.has_expiration() || message.has_unknown_delivery_mode() {
             return self.route_checked(number, message, confirm, publish.mandatory, output);
         }
@@ -237,7 +241,8 @@ impl Session {
             let text = format!("cannot publish to internal {}", self.vhost.exchange_text(&exchange));
             return Err(Failure::access_refused(text));
         }
-        if route.cacheable && extra_keys.is_empty() {
+        let to_reply_queue = self.add_reply_queues(message, extra_keys);
+        if route.cacheable && extra_keys.is_empty() && !to_reply_queue {
             Ok(Target::Cached(self.routes.remember(message.routing())))
         } else {
             Ok(Target::Once(self.routes.targets()))
@@ -309,8 +314,9 @@ impl Session {
     }
 
     /// Keep a publish for the commit. What can be refused is refused now (protocol.md 11).
-    fn hold_publish(&mut self, number: u16, publish: Publish) -> Result<(), Failure> {
+    fn hold_publish(&mut self, number: u16, mut publish: Publish) -> Result<(), Failure> {
         self.flush_work()?;
+        publish.message = self.with_reply_address(number, publish.message)?;
         let generation = self.vhost.generation();
         if self.routes.is_old(generation) {
             self.routes.forget(generation);

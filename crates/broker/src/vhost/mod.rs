@@ -10,6 +10,7 @@ mod bindings;
 mod equivalence;
 mod exchanges;
 mod queues;
+mod replies;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -28,6 +29,7 @@ use crate::queue::Queue;
 pub(crate) use self::arguments::options as queue_options;
 pub(crate) use self::equivalence::integer;
 pub(crate) use self::queues::{QueueAccess, generated_name};
+pub(crate) use self::replies::REPLY_TO;
 
 /// Why connection.open is refused (protocol.md 2.8).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +58,8 @@ pub struct Vhost {
     this: Weak<Self>,
     generation: AtomicU64,
     topology: RwLock<Topology>,
+    /// Reply queues of direct reply-to, by name.
+    replies: RwLock<FxHashMap<Box<[u8]>, Arc<Queue>>>,
 }
 
 struct Topology {
@@ -116,7 +120,14 @@ impl Vhost {
             }
         }
         let topology = RwLock::new(Topology { router, queues: FxHashMap::default(), bindings: 0 });
-        Arc::new_cyclic(|this| Self { name, shared, this: Weak::clone(this), generation: AtomicU64::new(1), topology })
+        Arc::new_cyclic(|this| Self {
+            name,
+            shared,
+            this: Weak::clone(this),
+            generation: AtomicU64::new(1),
+            topology,
+            replies: RwLock::default(),
+        })
     }
 
     /// The vhost's name.

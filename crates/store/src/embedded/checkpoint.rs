@@ -27,7 +27,7 @@ impl Upkeep {
         match self.snapshot.store(&**self.disk(), self.folder()) {
             Ok(()) => self.stored_version = self.snapshot.version,
             Err(error) => {
-                tracing::error!(%error, "the definitions cannot be written to their file")
+                tracing::error!(%error, "the definitions cannot be written to their file");
             }
         }
     }

@@ -191,9 +191,8 @@ impl Pending {
         }
         let begin = crate::octets::index(put + written - self.taken - 1);
         let end = crate::octets::index((span - written).saturating_add(1)).saturating_add(begin);
-        let mut expected = first + written;
         let mut complete = true;
-        for at in begin..end {
+        for (at, expected) in (begin..end).zip(first + written..) {
             let Some(entry) = self.entries.get_mut(at) else {
                 complete = false;
                 break;
@@ -218,7 +217,6 @@ impl Pending {
                     break;
                 }
             }
-            expected += 1;
         }
         match (complete, written.checked_sub(1)) {
             (false, _) => whole,

@@ -296,7 +296,11 @@ impl<'a> Recovery<'a> {
         }
         // Synced even if nothing is cut: after a kill it may be in the system's memory only, and what it says of older
         // segments must be on disk before they are deleted.
-        let ended = if len == end { Ok(()) } else { file.set_len(end) };
+        let ended = if len == end {
+            Ok(())
+        } else {
+            file.set_len(end)
+        };
         ended
             .and_then(|()| file.sync_all())
             .map_err(|error| StoreError::io("ending", &path, &error))

@@ -45,7 +45,7 @@ fn reports_are_held_and_released() {
     let queue = store.next_queue_id();
     store.hold();
     let (ticket, _) = append(&store, vec![put(queue, 0, "m")]);
-    let (waiter, told) = Notice::new();
+    let (waiter, told) = Notice::pair();
     store.on_durable(ticket, waiter);
     assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
     assert_eq!(store.durable(), Ticket::NONE);
@@ -79,7 +79,7 @@ fn poisoning_fails_what_is_held() {
     let store = FaultyStore::new(MemoryStore::new());
     store.hold();
     let (ticket, _) = append(&store, vec![put(store.next_queue_id(), 0, "m")]);
-    let (waiter, told) = Notice::new();
+    let (waiter, told) = Notice::pair();
     store.on_durable(ticket, waiter);
     std::thread::sleep(Duration::from_millis(20));
     store.poison("pulled the plug");

@@ -64,7 +64,7 @@ struct Run {
     /// One for each sequence; [`Place::NONE`] where nothing is live. Neither the first nor the last is.
     places: VecDeque<Place>,
     /// Octets of the bodies, one for each place, while the store opens.
-    bodies: Option<Box<VecDeque<u32>>>,
+    bodies: Option<VecDeque<u32>>,
     segment: u32,
     transient: bool,
     live: u32,
@@ -92,7 +92,7 @@ impl Run {
         Self {
             first: written.seq,
             places: VecDeque::from([written.place]),
-            bodies: counting.then(|| Box::new(VecDeque::from([written.body]))),
+            bodies: counting.then(|| VecDeque::from([written.body])),
             segment: written.segment,
             transient: written.transient,
             live: 1,
@@ -188,10 +188,7 @@ impl Run {
         Self {
             first: seq,
             places,
-            bodies: self
-                .bodies
-                .as_mut()
-                .map(|bodies| Box::new(bodies.split_off(slot))),
+            bodies: self.bodies.as_mut().map(|bodies| bodies.split_off(slot)),
             segment: self.segment,
             transient: self.transient,
             live,

@@ -211,7 +211,7 @@ impl Writer {
         let file = self.supply.take(number).map_err(Failure::of_making)?;
         self.file.set_len(self.start).map_err(Failure::Broken)?;
         self.dirty = true;
-        self.sync_with(|file| file.sync_all())?;
+        self.sync_with(LogFile::sync_all)?;
         self.sealed.push(Sealed {
             segment: self.seal.segment,
             end: self.start,
@@ -246,7 +246,7 @@ impl Writer {
 
     /// Make everything written durable.
     pub(crate) fn sync(&mut self) -> Result<(), Failure> {
-        self.sync_with(|file| file.sync_data())
+        self.sync_with(LogFile::sync_data)
     }
 
     fn sync_with(&mut self, sync: impl Fn(&dyn LogFile) -> io::Result<()>) -> Result<(), Failure> {
@@ -287,7 +287,7 @@ impl Writer {
         self.flush()?;
         self.file.set_len(self.start).map_err(Failure::Broken)?;
         self.dirty = true;
-        self.sync_with(|file| file.sync_all())?;
+        self.sync_with(LogFile::sync_all)?;
         Ok(Sealed {
             segment: self.seal.segment,
             end: self.start,

@@ -32,7 +32,7 @@ fn manual_mode_lets_the_owner_decide() {
     let (first, last) = append(&store, (0..4).map(|seq| put(queue, seq, "m")).collect());
     assert_eq!(store.durable(), Ticket::NONE);
     assert!(store.backlog_bytes() > 0);
-    let (waiter, told) = conformance::Notice::new();
+    let (waiter, told) = conformance::Notice::pair();
     store.on_durable(Ticket(first.0 + 1), waiter);
     store.make_durable(first);
     assert!(told.try_recv().is_err());

@@ -7,6 +7,7 @@ mod declare;
 mod failures;
 mod gets;
 mod held;
+mod model;
 mod properties;
 mod qos;
 mod recovery;

@@ -25,8 +25,14 @@ fn the_newest_segment_may_be_cut_anywhere() {
     let segment = folder.segments().remove(0);
     let whole = fs::read(&segment).unwrap();
     let used = whole.iter().rposition(|octet| *octet != 0).unwrap() + 1;
-    let third = whole.windows(5).position(|octets| octets == b"third").unwrap();
-    let second = whole.windows(6).position(|octets| octets == b"second").unwrap();
+    let third = whole
+        .windows(5)
+        .position(|octets| octets == b"third")
+        .unwrap();
+    let second = whole
+        .windows(6)
+        .position(|octets| octets == b"second")
+        .unwrap();
     for cut in (second + 6..used).step_by(2) {
         // A cut by length, or by zeros where the disk did not get to.
         let mut octets = whole[..cut].to_vec();
@@ -38,13 +44,21 @@ fn the_newest_segment_may_be_cut_anywhere() {
         }
         fs::write(&segment, octets).unwrap();
         let store = folder.reopen(&[queue]);
-        assert_eq!(contents(&store, queue), expected([(0, "first"), (1, "second")]), "cut at {cut}");
+        assert_eq!(
+            contents(&store, queue),
+            expected([(0, "first"), (1, "second")]),
+            "cut at {cut}"
+        );
         append_durably(&store, vec![put(queue, 2, "after the cut")]);
         store.abandon();
         drop(store);
         let store = folder.reopen(&[queue]);
         let all = expected([(0, "first"), (1, "second"), (2, "after the cut")]);
-        assert_eq!(contents(&store, queue), all, "cut at {cut}, then written on");
+        assert_eq!(
+            contents(&store, queue),
+            all,
+            "cut at {cut}, then written on"
+        );
         assert!(cut < third || store.usage().damaged_records == 0);
         store.abandon();
     }
@@ -53,7 +67,9 @@ fn the_newest_segment_may_be_cut_anywhere() {
 #[test]
 fn a_flipped_bit_costs_the_message_it_hit() {
     let folder = Folder::with_segments(4096);
-    let bodies: Vec<String> = (0..60).map(|at| format!("message {at} {}", "x".repeat(80))).collect();
+    let bodies: Vec<String> = (0..60)
+        .map(|at| format!("message {at} {}", "x".repeat(80)))
+        .collect();
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
     let queue = written(&folder, &bodies);
     let older = folder.segments().remove(0);
@@ -64,14 +80,21 @@ fn a_flipped_bit_costs_the_message_it_hit() {
         fs::write(&older, octets).unwrap();
         let store = folder.reopen(&[queue]);
         let found = contents(&store, queue);
-        assert!(found.len() >= bodies.len() - 1, "flip at {at}: {} are left", found.len());
+        assert!(
+            found.len() >= bodies.len() - 1,
+            "flip at {at}: {} are left",
+            found.len()
+        );
         for (seq, body) in found {
             assert_eq!(body, bodies[usize::try_from(seq).unwrap()], "flip at {at}");
         }
         store.abandon();
     }
     fs::write(&older, whole).unwrap();
-    assert_eq!(contents(&folder.reopen(&[queue]), queue).len(), bodies.len());
+    assert_eq!(
+        contents(&folder.reopen(&[queue]), queue).len(),
+        bodies.len()
+    );
 }
 
 #[test]
@@ -79,7 +102,12 @@ fn damage_while_open_costs_the_message_it_hit() {
     let folder = Folder::with_segments(4096);
     let store = folder.open();
     let queue = store.next_queue_id();
-    append_durably(&store, (0..10).map(|seq| put(queue, seq, "a body to be hit")).collect());
+    append_durably(
+        &store,
+        (0..10)
+            .map(|seq| put(queue, seq, "a body to be hit"))
+            .collect(),
+    );
     let segment = folder.segments().remove(0);
     let mut octets = fs::read(&segment).unwrap();
     let at = octets.windows(4).position(|four| four == b"body").unwrap();
@@ -148,7 +176,10 @@ fn is_intact(folder: &Folder, queue: QueueId, what: &str) {
     assert_eq!(definition(&store, "a").as_deref(), Some("1"), "{what}");
     assert_eq!(definition(&store, "b").as_deref(), Some("2"), "{what}");
     assert_eq!(contents(&store, queue), expected([(0, "m")]), "{what}");
-    assert!(store.next_queue_id() > queue, "{what}: a number was given again");
+    assert!(
+        store.next_queue_id() > queue,
+        "{what}: a number was given again"
+    );
     define(&store, "c", what);
     store.abandon();
     drop(store);
@@ -246,7 +277,10 @@ fn a_folder_is_used_by_one() {
         _ => panic!("a second store opened the folder"),
     }
     store.shutdown();
-    assert!(EmbeddedStore::open(&folder.options()).is_ok(), "it was shut down");
+    assert!(
+        EmbeddedStore::open(&folder.options()).is_ok(),
+        "it was shut down"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn open(folder: &Folder, disk: &SimulatedDisk) -> EmbeddedStore {
 
 #[test]
 fn a_failed_sync_poisons_and_is_never_retried() {
+    let mut poisoned = 0;
     for nth in 1..12 {
         let folder = Folder::with_segments(16 << 10);
         let disk = SimulatedDisk::default();
@@ -43,6 +44,7 @@ fn a_failed_sync_poisons_and_is_never_retried() {
             // It was the spare segment's, which is made again.
             continue;
         };
+        poisoned += 1;
         assert!(matches!(error, StoreError::Poisoned(_)), "{error}");
         let syncs = disk.syncs();
         assert!(matches!(
@@ -57,14 +59,21 @@ fn a_failed_sync_poisons_and_is_never_retried() {
         assert!(contents(&store, queue).len() >= confirmed.len());
         store.shutdown();
         assert!(store.durable() < ticket);
-        assert!(disk.syncs() <= syncs + 1, "only a segment being made ready may be synced");
+        assert!(
+            disk.syncs() <= syncs + 1,
+            "only a segment being made ready may be synced"
+        );
         drop(store);
         let disk = disk.cut(nth);
         let store = open(&folder, &disk);
         store.claim(queue).unwrap();
-        let found: Vec<Seq> = contents(&store, queue).iter().map(|(seq, _)| *seq).collect();
+        let found: Vec<Seq> = contents(&store, queue)
+            .iter()
+            .map(|(seq, _)| *seq)
+            .collect();
         assert!(found.starts_with(&confirmed), "sync {nth}: {found:?}");
     }
+    assert!(poisoned > 5, "only {poisoned} of the failures were noticed");
 }
 
 #[test]
@@ -162,7 +171,8 @@ impl Traffic {
                 let (ticket, _) = append(store, puts.collect());
                 self.next[at] += count;
                 for (seq, ticket) in (first..first + count).zip(ticket.0..) {
-                    self.unconfirmed.push(((queue, seq), body.clone(), Ticket(ticket)));
+                    self.unconfirmed
+                        .push(((queue, seq), body.clone(), Ticket(ticket)));
                 }
             }
             5..=6 => {
@@ -176,7 +186,8 @@ impl Traffic {
                 let (ticket, _) = append(store, vec![settle(queue, first, last)]);
                 for seq in first..=last {
                     self.promised.present.remove(&(queue, seq));
-                    self.unconfirmed.retain(|(place, ..)| *place != (queue, seq));
+                    self.unconfirmed
+                        .retain(|(place, ..)| *place != (queue, seq));
                     self.unconfirmed_settles.push(((queue, seq), ticket));
                 }
             }
@@ -222,20 +233,38 @@ impl Traffic {
         let mut found = BTreeMap::new();
         for queue in self.queues {
             let contents = contents(store, queue);
-            assert!(contents.is_sorted_by_key(|(seq, _)| *seq), "seed {seed}: out of order");
+            assert!(
+                contents.is_sorted_by_key(|(seq, _)| *seq),
+                "seed {seed}: out of order"
+            );
             found.extend(contents.into_iter().map(|(seq, body)| ((queue, seq), body)));
         }
-        assert_eq!(store.usage().damaged_records, 0, "seed {seed}: nothing was damaged");
+        assert_eq!(
+            store.usage().damaged_records,
+            0,
+            "seed {seed}: nothing was damaged"
+        );
         for (place, body) in &self.promised.present {
-            assert_eq!(found.get(place), Some(body), "seed {seed}: {place:?} was confirmed");
+            assert_eq!(
+                found.get(place),
+                Some(body),
+                "seed {seed}: {place:?} was confirmed"
+            );
         }
         for place in &self.promised.absent {
-            assert!(!found.contains_key(place), "seed {seed}: {place:?} was settled");
+            assert!(
+                !found.contains_key(place),
+                "seed {seed}: {place:?} was settled"
+            );
         }
         let definitions = store.definitions().unwrap();
         for (key, value) in &self.promised.definitions {
             let found = definitions.get(key.as_bytes()).map(Vec::as_slice);
-            assert_eq!(found, Some(value.as_bytes()), "seed {seed}: {key} was confirmed");
+            assert_eq!(
+                found,
+                Some(value.as_bytes()),
+                "seed {seed}: {key} was confirmed"
+            );
         }
     }
 }
@@ -264,7 +293,11 @@ fn nothing_confirmed_is_lost_when_the_power_is() {
             // process is killed, and the disk is found as it was.
             traffic.note_durable(store.durable());
             let killed = (seed + life) % 4 == 1;
-            let left = if killed { disk.clone() } else { disk.cut(seed * 10 + life) };
+            let left = if killed {
+                disk.clone()
+            } else {
+                disk.cut(seed * 10 + life)
+            };
             store.abandon();
             drop(store);
             if seed % 3 == 0 {

@@ -8,13 +8,38 @@ use crate::{Change, MemoryStore, Operation, QueueId, Seq, Store, Ticket};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { queue: usize, count: u64, size: usize, durable: bool, fan_out: bool },
-    Settle { queue: usize, first: u64, len: u64, known: bool },
-    Delivered { queue: usize, first: u64, len: u64 },
-    Change { key: u8, delete: bool },
-    Drop { queue: usize },
-    Compare { queue: usize },
-    Crash { clean: bool, without_sled: bool },
+    Put {
+        queue: usize,
+        count: u64,
+        size: usize,
+        durable: bool,
+        fan_out: bool,
+    },
+    Settle {
+        queue: usize,
+        first: u64,
+        len: u64,
+        known: bool,
+    },
+    Delivered {
+        queue: usize,
+        first: u64,
+        len: u64,
+    },
+    Change {
+        key: u8,
+        delete: bool,
+    },
+    Drop {
+        queue: usize,
+    },
+    Compare {
+        queue: usize,
+    },
+    Crash {
+        clean: bool,
+        without_sled: bool,
+    },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -38,7 +63,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn shown(store: &impl Store, queue: QueueId) -> Vec<(Seq, Vec<u8>, u32, bool)> {
     let fetched = fetch(store, queue, 0, EVERYTHING).unwrap().into_iter();
     fetched
-        .map(|one| (one.seq, one.message.body().to_vec(), one.delivery_count, one.persistent))
+        .map(|one| {
+            (
+                one.seq,
+                one.message.body().to_vec(),
+                one.delivery_count,
+                one.persistent,
+            )
+        })
         .collect()
 }
 
@@ -53,7 +85,13 @@ struct Pair {
 impl Pair {
     fn operations(&mut self, newest: Ticket, step: &Step) -> Vec<Operation> {
         match *step {
-            Step::Put { queue, count, size, durable, fan_out } => {
+            Step::Put {
+                queue,
+                count,
+                size,
+                durable,
+                fan_out,
+            } => {
                 let targets = if fan_out { 0..3 } else { queue..queue + 1 };
                 let body = vec![b'x'; size];
                 let messages: Vec<_> = (0..count).map(|_| message("k", &body)).collect();
@@ -73,18 +111,35 @@ impl Pair {
                 }
                 operations
             }
-            Step::Settle { queue, first, len, known } => {
+            Step::Settle {
+                queue,
+                first,
+                len,
+                known,
+            } => {
                 // Counted from the end, so that it is often something not written yet.
                 let last = self.next[queue].saturating_sub(first);
                 let first = last.saturating_sub(len);
                 let tickets = self.tickets[queue].iter();
-                let put = tickets.clone().find(|(seq, _)| known && *seq == first).map(|(_, at)| *at);
-                vec![Operation::Settle { queue: self.queues[queue], first, last, put }]
+                let put = tickets
+                    .clone()
+                    .find(|(seq, _)| known && *seq == first)
+                    .map(|(_, at)| *at);
+                vec![Operation::Settle {
+                    queue: self.queues[queue],
+                    first,
+                    last,
+                    put,
+                }]
             }
             Step::Delivered { queue, first, len } => {
                 let last = self.next[queue].saturating_sub(first);
                 let first = last.saturating_sub(len);
-                vec![Operation::Delivered { queue: self.queues[queue], first, last }]
+                vec![Operation::Delivered {
+                    queue: self.queues[queue],
+                    first,
+                    last,
+                }]
             }
             _ => Vec::new(),
         }
@@ -113,7 +168,10 @@ fn run(steps: &[Step]) {
                 let change = if *delete {
                     Change::Delete { key: vec![*key] }
                 } else {
-                    Change::Put { key: vec![*key], value: newest.0.to_le_bytes().to_vec() }
+                    Change::Put {
+                        key: vec![*key],
+                        value: newest.0.to_le_bytes().to_vec(),
+                    }
                 };
                 embedded.change(vec![change.clone()]).unwrap();
                 memory.change(vec![change]).unwrap();
@@ -128,7 +186,10 @@ fn run(steps: &[Step]) {
                 pair.tickets[*queue].clear();
             }
             Step::Compare { queue } => compare(&embedded, &memory, pair.queues[*queue]),
-            Step::Crash { clean, without_sled } => {
+            Step::Crash {
+                clean,
+                without_sled,
+            } => {
                 if *clean {
                     embedded.shutdown();
                 } else {
@@ -145,7 +206,10 @@ fn run(steps: &[Step]) {
                 for queue in 0..3 {
                     let claimed = embedded.claim(pair.queues[queue]).unwrap();
                     let expected = memory.claim(pair.queues[queue]).unwrap();
-                    assert_eq!((claimed.messages, claimed.bytes), (expected.messages, expected.bytes));
+                    assert_eq!(
+                        (claimed.messages, claimed.bytes),
+                        (expected.messages, expected.bytes)
+                    );
                     assert!(claimed.next_seq <= pair.next[queue]);
                     pair.tickets[queue].clear();
                 }
@@ -180,10 +244,33 @@ proptest! {
 #[test]
 fn a_settle_after_a_crash_knows_no_tickets_of_before() {
     run(&[
-        Step::Put { queue: 0, count: 5, size: 10, durable: true, fan_out: true },
-        Step::Crash { clean: false, without_sled: false },
-        Step::Put { queue: 0, count: 5, size: 10, durable: true, fan_out: false },
-        Step::Settle { queue: 0, first: 3, len: 4, known: true },
-        Step::Crash { clean: true, without_sled: true },
+        Step::Put {
+            queue: 0,
+            count: 5,
+            size: 10,
+            durable: true,
+            fan_out: true,
+        },
+        Step::Crash {
+            clean: false,
+            without_sled: false,
+        },
+        Step::Put {
+            queue: 0,
+            count: 5,
+            size: 10,
+            durable: true,
+            fan_out: false,
+        },
+        Step::Settle {
+            queue: 0,
+            first: 3,
+            len: 4,
+            known: true,
+        },
+        Step::Crash {
+            clean: true,
+            without_sled: true,
+        },
     ]);
 }

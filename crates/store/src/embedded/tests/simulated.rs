@@ -101,7 +101,11 @@ impl SimulatedDisk {
     /// Octets of all files.
     pub(super) fn used(&self) -> u64 {
         let state = self.0.lock();
-        state.visible.values().map(|file| wide(file.lock().visible.len())).sum()
+        state
+            .visible
+            .values()
+            .map(|file| wide(file.lock().visible.len()))
+            .sum()
     }
 
     /// The disk as it could be found after a power cut now.
@@ -264,8 +268,14 @@ impl Disk for SimulatedDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let state = self.0.lock();
-        let inside = state.visible.keys().filter(|path| path.parent() == Some(folder));
-        Ok(inside.filter_map(|path| path.file_name()).map(PathBuf::from).collect())
+        let inside = state
+            .visible
+            .keys()
+            .filter(|path| path.parent() == Some(folder));
+        Ok(inside
+            .filter_map(|path| path.file_name())
+            .map(PathBuf::from)
+            .collect())
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Box<dyn LogFile>> {
@@ -293,14 +303,20 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let removed = self.0.lock().visible.remove(path);
-        removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        removed
+            .map(drop)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        let State { visible, durable, .. } = &mut *state;
+        let State {
+            visible, durable, ..
+        } = &mut *state;
         durable.retain(|path, _| path.parent() != Some(folder));
-        let inside = visible.iter().filter(|(path, _)| path.parent() == Some(folder));
+        let inside = visible
+            .iter()
+            .filter(|(path, _)| path.parent() == Some(folder));
         durable.extend(inside.map(|(path, file)| (path.clone(), Arc::clone(file))));
         Ok(())
     }

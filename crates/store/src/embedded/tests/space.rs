@@ -22,7 +22,10 @@ fn fill(store: &EmbeddedStore, queue: QueueId, first: Seq, count: u64) {
     let mut next = first;
     while next < first + count {
         let end = (next + 20).min(first + count);
-        append_durably(store, (next..end).map(|seq| put(queue, seq, &body)).collect());
+        append_durably(
+            store,
+            (next..end).map(|seq| put(queue, seq, &body)).collect(),
+        );
         next = end;
     }
 }
@@ -39,7 +42,11 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn on_disk(folder: &Folder) -> u64 {
     let files = folder.segments();
     // The upkeep may delete one just now.
-    files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
+    files
+        .iter()
+        .filter_map(|file| fs::metadata(file).ok())
+        .map(|file| file.len())
+        .sum()
 }
 
 #[test]
@@ -91,7 +98,10 @@ fn one_old_message_does_not_keep_a_gigabyte() {
         first: 0,
         last: 0,
     };
-    append_durably(&store, vec![put(old, 0, "old"), put(busy, 0, "x"), delivered]);
+    append_durably(
+        &store,
+        vec![put(old, 0, "old"), put(busy, 0, "x"), delivered],
+    );
     let mut next = 1;
     for _ in 0..20 {
         fill(&store, busy, next, 200);
@@ -123,16 +133,27 @@ fn disk_use_follows_what_is_live() {
     for queue in &queues[1..] {
         append_durably(&store, vec![settle(*queue, 0, Seq::MAX)]);
     }
-    append_durably(&store, (0..400).step_by(3).map(|seq| settle(queues[0], seq, seq)).collect());
+    append_durably(
+        &store,
+        (0..400)
+            .step_by(3)
+            .map(|seq| settle(queues[0], seq, seq))
+            .collect(),
+    );
     let expected: Vec<Seq> = (0..400).filter(|seq| seq % 3 != 0).collect();
     until("compacted", || {
         let usage = store.usage();
         usage.disk_bytes <= usage.live_bytes * 110 / 100 + 2 * (16 << 10)
     });
     let live = store.usage().live_bytes;
-    until("given back", || on_disk(&folder) <= live * 12 / 10 + 4 * (16 << 10));
+    until("given back", || {
+        on_disk(&folder) <= live * 12 / 10 + 4 * (16 << 10)
+    });
     let seqs = |store: &EmbeddedStore| -> Vec<Seq> {
-        contents(store, queues[0]).iter().map(|(seq, _)| *seq).collect()
+        contents(store, queues[0])
+            .iter()
+            .map(|(seq, _)| *seq)
+            .collect()
     };
     assert_eq!(seqs(&store), expected);
     store.abandon();
@@ -196,7 +217,13 @@ fn what_is_compacted_keeps_its_order_and_its_shares() {
     }
     // Every tenth stays, in two of the three queues.
     for seq in (0..300).filter(|seq| seq % 10 != 0) {
-        append(&store, queues.iter().map(|queue| settle(*queue, seq, seq)).collect());
+        append(
+            &store,
+            queues
+                .iter()
+                .map(|queue| settle(*queue, seq, seq))
+                .collect(),
+        );
     }
     append_durably(&store, vec![settle(queues[1], 0, Seq::MAX)]);
     until("compacted", || store.usage().segments <= 4);
@@ -220,10 +247,16 @@ fn large_messages_get_segments_of_their_own() {
     let folder = Folder::with_segments(16 << 10);
     let store = folder.open();
     let queue = store.next_queue_id();
-    let bodies: Vec<String> = (0..6).map(|at| at.to_string().repeat(9_000 * (at + 1))).collect();
+    let bodies: Vec<String> = (0..6)
+        .map(|at| at.to_string().repeat(9_000 * (at + 1)))
+        .collect();
     append_durably(
         &store,
-        bodies.iter().zip(0..).map(|(body, seq)| put(queue, seq, body)).collect(),
+        bodies
+            .iter()
+            .zip(0..)
+            .map(|(body, seq)| put(queue, seq, body))
+            .collect(),
     );
     store.abandon();
     drop(store);

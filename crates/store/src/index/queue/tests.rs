@@ -23,7 +23,13 @@ fn check(queue: &QueueIndex, model: &Model, settled: &BTreeMap<u32, i64>) {
         .iter()
         .map(|one| (one.seq, (one.segment, one.transient)))
         .collect();
-    assert_eq!(plain, model.iter().map(|(seq, at)| (*seq, *at)).collect::<Vec<_>>());
+    assert_eq!(
+        plain,
+        model
+            .iter()
+            .map(|(seq, at)| (*seq, *at))
+            .collect::<Vec<_>>()
+    );
     for one in &found {
         assert_eq!(one.place.offset(), 40 + one.seq * 8);
     }
@@ -40,7 +46,11 @@ fn check(queue: &QueueIndex, model: &Model, settled: &BTreeMap<u32, i64>) {
     }
     for (segment, expected) in settled {
         let live = model.values().filter(|(at, _)| at == segment).count();
-        assert_eq!(*expected, i64::try_from(live).unwrap(), "live in segment {segment}");
+        assert_eq!(
+            *expected,
+            i64::try_from(live).unwrap(),
+            "live in segment {segment}"
+        );
     }
 }
 
@@ -114,7 +124,10 @@ fn a_backlog_costs_some_five_octets_a_message() {
     for seq in 0..1_000_000 {
         let segment = u32::try_from(seq / 400_000).unwrap();
         let place = Place::new(40 + (seq % 400_000) * 144, 144);
-        let written = Written { place, ..written(seq, segment, false) };
+        let written = Written {
+            place,
+            ..written(seq, segment, false)
+        };
         queue.insert(written, false, &mut freed);
     }
     let octets: usize = queue

@@ -115,10 +115,7 @@ fn a_record_is_valid_only_where_it_was_written() {
     let octets = put(b"body", &[(QueueId(1), 2)]);
     assert!(Record::parse(&octets, SEAL, 4096).is_ok());
     assert_eq!(Record::parse(&octets, SEAL, 4104).err(), Some(Bad::Crc));
-    for other in [
-        Seal { segment: 4, ..SEAL },
-        Seal { salt: 1, ..SEAL },
-    ] {
+    for other in [Seal { segment: 4, ..SEAL }, Seal { salt: 1, ..SEAL }] {
         assert_eq!(Record::parse(&octets, other, 4096).err(), Some(Bad::Crc));
     }
 }
@@ -128,7 +125,11 @@ fn a_cut_record_is_none_and_zeros_are_none() {
     let octets = put(b"body", &[(QueueId(1), 2)]);
     let unpadded = 8 + usize::try_from(u32::from_le_bytes(*octets.first_chunk().unwrap())).unwrap();
     for len in 0..unpadded {
-        assert_eq!(parse(&octets[..len]).err(), Some(Bad::Length), "cut to {len}");
+        assert_eq!(
+            parse(&octets[..len]).err(),
+            Some(Bad::Length),
+            "cut to {len}"
+        );
     }
     assert_eq!(parse(&[0; 64]).err(), Some(Bad::Length));
 }

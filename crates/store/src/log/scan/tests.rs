@@ -98,7 +98,11 @@ fn damage_in_an_older_segment_costs_only_what_it_hit() {
         octets[starts[2] + flip] ^= 0x80;
         let (found, scanned) = seqs(&octets, false);
         let padding = scanned.damage.is_empty();
-        let expected: &[u64] = if padding { &[0, 1, 2, 3, 4] } else { &[0, 1, 3, 4] };
+        let expected: &[u64] = if padding {
+            &[0, 1, 2, 3, 4]
+        } else {
+            &[0, 1, 3, 4]
+        };
         assert_eq!(found, expected, "flipped octet {flip}");
     }
     let mut zeroed = whole.clone();
@@ -116,7 +120,13 @@ fn records_forged_inside_a_body_are_never_taken_for_real() {
     let guess = Seal { salt: 98, ..SEAL };
     for at in 0..40 {
         let places = [(QueueId(1), 1000 + at)];
-        encode_put(&mut forged, (guess, 40 + at), &message("k", b"forged"), false, &places);
+        encode_put(
+            &mut forged,
+            (guess, 40 + at),
+            &message("k", b"forged"),
+            false,
+            &places,
+        );
     }
     let (mut octets, starts) = segment(&[3], &forged);
     // The length is hit, so the search goes through the body.

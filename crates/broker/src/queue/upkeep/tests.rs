@@ -1,0 +1,6 @@
+//! Time to live, limits, priorities, and what else a queue does by itself, through a whole node.
+
+mod expiry;
+mod limits;
+mod options;
+mod priorities;

@@ -1,0 +1,383 @@
+//! A whole node for tests of what queues do by themselves: over a store in memory, with a clock
+//! that the test moves, and clients that write down what they are told.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use leveret_protocol::{ChannelError, ConnectionError, Publish};
+use leveret_store::MemoryStore;
+use leveret_wire::method::{basic, confirm, exchange, queue, tx};
+use leveret_wire::{
+    AMQPClass, AMQPValue, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, RawTable, RawValue,
+};
+
+use crate::time::{Clock as _, ManualClock, Time};
+use crate::{Broker, BrokerOptions, Limits, Output, Peer, Session};
+
+/// When every scenario begins.
+const START: Time = Time(1_700_000_000_000);
+
+/// A node, its store and its clock.
+pub(crate) struct Scenario {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    pub(crate) broker: Broker,
+}
+
+impl Scenario {
+    pub(crate) fn new() -> Self {
+        Self::on(MemoryStore::manual(), ManualClock::at(START), Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::on(MemoryStore::manual(), ManualClock::at(START), limits)
+    }
+
+    fn on(store: MemoryStore, clock: ManualClock, limits: Limits) -> Self {
+        let (store, clock) = (Arc::new(store), Arc::new(clock));
+        let options = BrokerOptions { clock: Arc::clone(&clock) as _, limits, ..BrokerOptions::default() };
+        let broker = Broker::open(options, Arc::clone(&store) as _).unwrap();
+        let node = Self { store, clock, broker };
+        node.sync();
+        node
+    }
+
+    /// What a crash would leave, opened again after `milliseconds`.
+    pub(crate) fn restart(self, milliseconds: u64) -> Self {
+        self.sync();
+        let now = self.clock.now().after(milliseconds);
+        let node = Self::on(self.store.reopen(), ManualClock::at(now), Limits::default());
+        node.wait(0);
+        node
+    }
+
+    /// Everything is durable, and the store has answered everything.
+    pub(crate) fn sync(&self) {
+        loop {
+            self.store.make_durable(self.store.newest());
+            if self.store.answer() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Let time pass, with a timer that calls whenever a deadline comes.
+    pub(crate) fn wait(&self, milliseconds: u64) {
+        let end = self.clock.now().after(milliseconds);
+        while let Some(next) = self.broker.next_deadline().filter(|next| *next <= end) {
+            let now = self.clock.now();
+            self.clock.advance(next.since(now));
+            self.broker.run_deadlines(self.clock.now());
+            self.sync();
+        }
+        self.clock.advance(end.since(self.clock.now()));
+        self.sync();
+    }
+
+    /// Let time pass, with a timer that is late.
+    pub(crate) fn stand_still(&self, milliseconds: u64) {
+        self.clock.advance(milliseconds);
+    }
+
+    /// A client with channel 1 open.
+    pub(crate) fn client(&self) -> Client<'_> {
+        let user = Arc::new(self.broker.login("guest", "guest", true).unwrap());
+        let peer = Peer { name: "test".to_owned(), consumer_cancel_notify: true };
+        let mut session = self.broker.open_session(user, "/", peer).unwrap();
+        session.open_channel(1);
+        Client { node: self, session, told: Told::default() }
+    }
+
+    /// Ready and unacknowledged messages of all queues.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let totals = self.broker.queue_totals();
+        (totals.ready, totals.unacked)
+    }
+}
+
+/// One connection.
+pub(crate) struct Client<'a> {
+    node: &'a Scenario,
+    session: Session,
+    told: Told,
+}
+
+/// What a client was told.
+#[derive(Default)]
+struct Told {
+    lines: Vec<String>,
+    messages: Vec<Message>,
+}
+
+impl Client<'_> {
+    pub(crate) fn open(&mut self, channel: u16) {
+        self.session.open_channel(channel);
+    }
+
+    /// Everything the client was told since the last time, once nothing moves any more.
+    pub(crate) fn told(&mut self) -> Vec<String> {
+        self.session.flush(&mut self.told).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            self.node.sync();
+            self.session.note_output(0).unwrap();
+            match self.session.poll(&mut context, &mut self.told) {
+                Poll::Ready(done) => done.unwrap(),
+                Poll::Pending => return std::mem::take(&mut self.told.lines),
+            }
+        }
+    }
+
+    /// The messages that came since the last time.
+    pub(crate) fn messages(&mut self) -> Vec<Message> {
+        self.told();
+        std::mem::take(&mut self.told.messages)
+    }
+
+    /// Their bodies.
+    pub(crate) fn bodies(&mut self) -> Vec<String> {
+        self.messages().iter().map(body).collect()
+    }
+
+    pub(crate) fn call(&mut self, method: AMQPClass) -> Vec<String> {
+        self.try_call(method).unwrap();
+        self.told()
+    }
+
+    pub(crate) fn try_call(&mut self, method: AMQPClass) -> Result<(), ConnectionError> {
+        self.session.execute(1, method, &mut self.told)
+    }
+
+    /// Declare a transient queue.
+    pub(crate) fn declare(&mut self, queue: &str, arguments: &[(&str, AMQPValue)]) -> Vec<String> {
+        self.declare_as(queue::Declare { queue: queue.into(), arguments: table(arguments), ..queue::Declare::default() })
+    }
+
+    pub(crate) fn declare_durable(&mut self, queue: &str, arguments: &[(&str, AMQPValue)]) -> Vec<String> {
+        let arguments = table(arguments);
+        self.declare_as(queue::Declare { queue: queue.into(), durable: true, arguments, ..queue::Declare::default() })
+    }
+
+    pub(crate) fn declare_as(&mut self, declare: queue::Declare) -> Vec<String> {
+        self.call(AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))
+    }
+
+    pub(crate) fn exists(&mut self, queue: &str) -> bool {
+        self.open(9);
+        let passive = queue::Declare { queue: queue.into(), passive: true, ..queue::Declare::default() };
+        self.session.execute(9, AMQPClass::Queue(queue::AMQPMethod::Declare(passive)), &mut self.told).unwrap();
+        let exists = self.told().iter().any(|line| line.starts_with("9 declare-ok"));
+        self.session.close_channel(9, &mut self.told).unwrap();
+        self.told();
+        exists
+    }
+
+    pub(crate) fn delete(&mut self, queue: &str) -> Vec<String> {
+        let delete = queue::Delete { queue: queue.into(), ..queue::Delete::default() };
+        self.call(AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))
+    }
+
+    pub(crate) fn fanout(&mut self, exchange: &str, queues: &[&str]) {
+        let declare =
+            exchange::Declare { exchange: exchange.into(), kind: "fanout".into(), ..exchange::Declare::default() };
+        self.call(AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)));
+        for queue in queues {
+            let bind = queue::Bind {
+                queue: (*queue).into(),
+                exchange: exchange.into(),
+                routing_key: "".into(),
+                nowait: false,
+                arguments: FieldTable::default(),
+            };
+            self.call(AMQPClass::Queue(queue::AMQPMethod::Bind(bind)));
+        }
+    }
+
+    /// Publish a message; it reaches its queue with the next call.
+    pub(crate) fn publish(&mut self, message: Message) {
+        let publish = Publish { message, mandatory: false, immediate: false };
+        self.session.publish(1, publish, &mut self.told).unwrap();
+    }
+
+    pub(crate) fn publish_all<'b>(&mut self, queue: &str, bodies: impl IntoIterator<Item = &'b str>) {
+        for body in bodies {
+            self.publish(to(queue, body));
+        }
+        self.told();
+    }
+
+    pub(crate) fn confirm_select(&mut self) {
+        self.call(AMQPClass::Confirm(confirm::AMQPMethod::Select(confirm::Select { nowait: false })));
+    }
+
+    pub(crate) fn tx_select(&mut self) {
+        self.call(AMQPClass::Tx(tx::AMQPMethod::Select(tx::Select {})));
+    }
+
+    pub(crate) fn tx_commit(&mut self) -> Vec<String> {
+        self.call(AMQPClass::Tx(tx::AMQPMethod::Commit(tx::Commit {})))
+    }
+
+    /// basic.get; `None` for get-empty.
+    pub(crate) fn get(&mut self, queue: &str, no_ack: bool) -> Option<Message> {
+        self.told.messages.clear();
+        let get = basic::Get { queue: queue.into(), no_ack };
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Get(get)));
+        self.told.messages.pop()
+    }
+
+    /// The bodies of all messages of a queue, taken out.
+    pub(crate) fn drain(&mut self, queue: &str) -> Vec<String> {
+        std::iter::from_fn(|| self.get(queue, true)).map(|message| body(&message)).collect()
+    }
+
+    pub(crate) fn qos(&mut self, prefetch_count: u16) {
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Qos(basic::Qos { prefetch_count, global: false })));
+    }
+
+    pub(crate) fn consume(&mut self, queue: &str, tag: &str, priority: i32) -> Vec<String> {
+        let arguments = table(&[("x-priority", AMQPValue::LongInt(priority))]);
+        let consume =
+            basic::Consume { queue: queue.into(), consumer_tag: tag.into(), arguments, ..basic::Consume::default() };
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
+    }
+
+    pub(crate) fn cancel(&mut self, tag: &str) -> Vec<String> {
+        let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: false };
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)))
+    }
+
+    pub(crate) fn ack(&mut self, delivery_tag: u64) {
+        self.session.ack(1, Ack { delivery_tag, multiple: false }, &mut self.told).unwrap();
+        self.session.flush(&mut self.told).unwrap();
+    }
+
+    pub(crate) fn nack(&mut self, delivery_tag: u64, requeue: bool) {
+        self.nack_all(delivery_tag, false, requeue);
+    }
+
+    pub(crate) fn nack_all(&mut self, delivery_tag: u64, multiple: bool, requeue: bool) {
+        self.session.nack(1, Nack { delivery_tag, multiple, requeue }, &mut self.told).unwrap();
+        self.session.flush(&mut self.told).unwrap();
+    }
+
+    pub(crate) fn close(self) {
+        self.session.close();
+    }
+}
+
+impl Told {
+    fn message(&mut self, line: &str, message: &Message, redelivered: bool) {
+        let mark = if redelivered { " redelivered" } else { "" };
+        self.lines.push(format!("{line} {}{mark}", body(message)));
+        self.messages.push(message.clone());
+    }
+}
+
+impl Output for Told {
+    fn reply(&mut self, channel: u16, method: &AMQPClass) {
+        let line = match method {
+            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => {
+                format!("declare-ok {} {} {}", ok.queue, ok.message_count, ok.consumer_count)
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => format!("cancel {}", cancel.consumer_tag),
+            AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)) => "get-empty".to_owned(),
+            AMQPClass::Tx(tx::AMQPMethod::CommitOk(_)) => "commit-ok".to_owned(),
+            _ => "ok".to_owned(),
+        };
+        self.lines.push(format!("{channel} {line}"));
+    }
+
+    fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message) {
+        self.message(&format!("{channel} deliver {consumer_tag} {delivery_tag}"), message, redelivered);
+    }
+
+    fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message) {
+        self.message(&format!("{channel} get-ok {delivery_tag} left {message_count}"), message, redelivered);
+    }
+
+    fn return_unroutable(&mut self, channel: u16, message: &Message) {
+        self.message(&format!("{channel} return"), message, false);
+    }
+
+    fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
+        self.lines.push(format!("{channel} ack {delivery_tag}{}", if multiple { " multiple" } else { "" }));
+    }
+
+    fn refuse(&mut self, channel: u16, delivery_tag: u64) {
+        self.lines.push(format!("{channel} nack {delivery_tag}"));
+    }
+
+    fn close_channel(&mut self, channel: u16, error: &ChannelError) {
+        self.lines.push(format!("{channel} close {} {}", error.code.as_u16(), error.text));
+    }
+
+    fn accept_channel_close(&mut self, channel: u16) {
+        self.lines.push(format!("{channel} close-ok"));
+    }
+}
+
+pub(crate) fn body(message: &Message) -> String {
+    String::from_utf8_lossy(message.body()).into_owned()
+}
+
+pub(crate) fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (key, value) in entries {
+        table.insert((*key).into(), value.clone());
+    }
+    table
+}
+
+pub(crate) fn int(value: i32) -> AMQPValue {
+    AMQPValue::LongInt(value)
+}
+
+pub(crate) fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+/// A transient message to a queue by way of the default exchange.
+pub(crate) fn to(queue: &str, body: &str) -> Message {
+    message("", queue, body, &PropertiesBuilder::new())
+}
+
+pub(crate) fn persistent(queue: &str, body: &str) -> Message {
+    message("", queue, body, PropertiesBuilder::new().delivery_mode(Some(2)))
+}
+
+/// A transient message with milliseconds to live.
+pub(crate) fn expiring(queue: &str, body: &str, expiration: &str) -> Message {
+    message("", queue, body, PropertiesBuilder::new().expiration(Some(expiration.as_bytes())))
+}
+
+pub(crate) fn with_priority(queue: &str, body: &str, priority: u8) -> Message {
+    message("", queue, body, PropertiesBuilder::new().priority(Some(priority)))
+}
+
+pub(crate) fn message(exchange: &str, routing_key: &str, body: &str, properties: &PropertiesBuilder<'_>) -> Message {
+    let header = properties.build(body.len() as u64).unwrap();
+    let body = BodyPart::Slice(body.as_bytes());
+    Message::from_parts(exchange.as_bytes(), routing_key.as_bytes(), &header, body).unwrap()
+}
+
+/// The entries of x-death: reason, queue, count.
+pub(crate) fn deaths(message: &Message) -> Vec<(String, String, i64)> {
+    let Some(RawValue::Array(deaths)) = message.properties().headers().and_then(|headers| headers.get(b"x-death"))
+    else {
+        return Vec::new();
+    };
+    deaths
+        .iter()
+        .map(|death| {
+            let death = death.as_table().unwrap();
+            (string(&death, "reason"), string(&death, "queue"), death.get(b"count").unwrap().as_integer().unwrap())
+        })
+        .collect()
+}
+
+/// A long string of a table.
+pub(crate) fn string(table: &RawTable<'_>, key: &str) -> String {
+    let value = table.get(key.as_bytes()).and_then(|value| value.as_bytes()).unwrap();
+    String::from_utf8_lossy(value).into_owned()
+}
