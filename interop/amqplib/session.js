@@ -90,7 +90,7 @@ class Session {
   }
 
   async #end() {
-    await Promise.all(this.#connections.map((connection) => connection.close().catch(() => {})));
+    await Promise.all(this.#connections.map(closed));
     if (this.#queues.length + this.#exchanges.length === 0) return;
     // A connection of its own: the test's may have ended in the error that it was about.
     const connection = await amqp.connect(this.#url, { noDelay: true }).catch(() => null);
@@ -101,6 +101,14 @@ class Session {
     for (const exchange of this.#exchanges) await channel.deleteExchange(exchange);
     await connection.close();
   }
+}
+
+/** Closes a connection, whether the broker still answers or has gone; amqplib's close() settles only if it answers. */
+function closed(connection) {
+  return new Promise((resolve) => {
+    connection.once('close', resolve);
+    connection.close().then(resolve, resolve);
+  });
 }
 
 /** Polls until `holds` says true: for what the broker does on its own time. */

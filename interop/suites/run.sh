@@ -130,7 +130,7 @@ pypi_source() {
     local folder=$work/src/$1-$2
     [[ ! -d $folder ]] || return 0
     rm -rf "$tmp/sdist"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$1" \
         --dest "$tmp/sdist" "$1==$2" || [[ -n $(ls "$tmp/sdist") ]]
     unpack "$tmp/sdist/"*.tar.gz "$folder"
 }

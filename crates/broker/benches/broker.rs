@@ -1,7 +1,11 @@
 //! What a message costs in the domain, between the protocol machine and the socket: through one
 //! session into queues, and out through another.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a bench that can't go on has nothing to measure")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that can't go on has nothing to measure"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -31,13 +35,27 @@ impl Output for Sink {
         black_box(method);
     }
 
-    fn deliver(&mut self, _channel: u16, consumer_tag: &str, delivery_tag: u64, _redelivered: bool, message: &Message) {
+    fn deliver(
+        &mut self,
+        _channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        _redelivered: bool,
+        message: &Message,
+    ) {
         black_box((consumer_tag, message));
         self.last_tag = delivery_tag;
         self.delivered += 1;
     }
 
-    fn get_ok(&mut self, _channel: u16, _delivery_tag: u64, _redelivered: bool, _count: u32, message: &Message) {
+    fn get_ok(
+        &mut self,
+        _channel: u16,
+        _delivery_tag: u64,
+        _redelivered: bool,
+        _count: u32,
+        message: &Message,
+    ) {
         black_box(message);
     }
 
@@ -70,31 +88,58 @@ struct Client {
 
 impl Client {
     fn new(broker: &Broker) -> Self {
-        let user = Arc::new(broker.login("guest", "guest", true).expect("the default user"));
-        let peer = Peer { name: "bench".to_owned(), consumer_cancel_notify: true };
-        let mut session = broker.open_session(user, "/", peer).expect("the default vhost");
+        let user = Arc::new(
+            broker
+                .login("guest", "guest", true)
+                .expect("the default user"),
+        );
+        let peer = Peer {
+            name: "bench".to_owned(),
+            consumer_cancel_notify: true,
+        };
+        let mut session = broker
+            .open_session(user, "/", peer)
+            .expect("the default vhost");
         session.open_channel(1);
-        Self { session, sink: Sink::default() }
+        Self {
+            session,
+            sink: Sink::default(),
+        }
     }
 
     fn queue(&mut self, method: queue::AMQPMethod) {
-        self.session.execute(1, AMQPClass::Queue(method), &mut self.sink).expect("no hard error");
+        self.session
+            .execute(1, AMQPClass::Queue(method), &mut self.sink)
+            .expect("no hard error");
     }
 
     fn basic(&mut self, method: basic::AMQPMethod) {
-        self.session.execute(1, AMQPClass::Basic(method), &mut self.sink).expect("no hard error");
+        self.session
+            .execute(1, AMQPClass::Basic(method), &mut self.sink)
+            .expect("no hard error");
     }
 
     fn consume(&mut self, queue: &str, no_ack: bool) {
-        let consume = basic::Consume { queue: queue.into(), no_ack, nowait: true, ..basic::Consume::default() };
+        let consume = basic::Consume {
+            queue: queue.into(),
+            no_ack,
+            nowait: true,
+            ..basic::Consume::default()
+        };
         self.basic(basic::AMQPMethod::Consume(consume));
     }
 
     /// Publish as if all came with one socket read.
     fn publish_run<'a>(&mut self, messages: impl Iterator<Item = &'a Message>) {
         for message in messages {
-            let publish = Publish { message: message.clone(), mandatory: false, immediate: false };
-            self.session.publish(1, publish, &mut self.sink).expect("no hard error");
+            let publish = Publish {
+                message: message.clone(),
+                mandatory: false,
+                immediate: false,
+            };
+            self.session
+                .publish(1, publish, &mut self.sink)
+                .expect("no hard error");
         }
         self.session.flush(&mut self.sink).expect("the store works");
     }
@@ -110,27 +155,49 @@ impl Client {
     }
 
     fn ack_all(&mut self) {
-        let ack = Ack { delivery_tag: self.sink.last_tag, multiple: true };
-        self.session.ack(1, ack, &mut self.sink).expect("the tag is outstanding");
+        let ack = Ack {
+            delivery_tag: self.sink.last_tag,
+            multiple: true,
+        };
+        self.session
+            .ack(1, ack, &mut self.sink)
+            .expect("the tag is outstanding");
         self.session.flush(&mut self.sink).expect("the store works");
     }
 }
 
 fn message(exchange: &str, routing_key: &str, persistent: bool) -> Message {
     let mode = if persistent { 2 } else { 1 };
-    let header = PropertiesBuilder::new().delivery_mode(Some(mode)).build(BODY.len() as u64).expect("short");
-    Message::from_parts(exchange.as_bytes(), routing_key.as_bytes(), &header, BodyPart::Slice(&BODY))
-        .expect("short names")
+    let header = PropertiesBuilder::new()
+        .delivery_mode(Some(mode))
+        .build(BODY.len() as u64)
+        .expect("short");
+    Message::from_parts(
+        exchange.as_bytes(),
+        routing_key.as_bytes(),
+        &header,
+        BodyPart::Slice(&BODY),
+    )
+    .expect("short names")
 }
 
 /// A node with these queues, each bound to `exchange` with its own name unless that is empty.
-fn node(queues: &[String], durable: bool, exchange: &str, routing_key: &str) -> (Broker, Client, Client) {
-    let broker =
-        Broker::open(BrokerOptions::default(), Arc::new(MemoryStore::new())).expect("an empty store opens");
+fn node(
+    queues: &[String],
+    durable: bool,
+    exchange: &str,
+    routing_key: &str,
+) -> (Broker, Client, Client) {
+    let broker = Broker::open(BrokerOptions::default(), Arc::new(MemoryStore::new()))
+        .expect("an empty store opens");
     let (mut publisher, consumer) = (Client::new(&broker), Client::new(&broker));
     for name in queues {
-        let declare =
-            queue::Declare { queue: name.as_str().into(), durable, nowait: true, ..queue::Declare::default() };
+        let declare = queue::Declare {
+            queue: name.as_str().into(),
+            durable,
+            nowait: true,
+            ..queue::Declare::default()
+        };
         publisher.queue(queue::AMQPMethod::Declare(declare));
         if !exchange.is_empty() {
             publisher.queue(queue::AMQPMethod::Bind(queue::Bind {
@@ -162,7 +229,9 @@ fn through_one_queue(criterion: &mut Criterion) {
         let queues = names(1);
         let (_broker, mut publisher, mut consumer) = node(&queues, true, "", "");
         consumer.consume(&queues[0], no_ack);
-        let run: Vec<Message> = (0..RUN).map(|_| message("", &queues[0], persistent)).collect();
+        let run: Vec<Message> = (0..RUN)
+            .map(|_| message("", &queues[0], persistent))
+            .collect();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 publisher.publish_run(run.iter());
@@ -186,7 +255,10 @@ fn publish_persistent(criterion: &mut Criterion) {
     group.bench_function("persistent, to a queue without consumers", |bencher| {
         bencher.iter_batched(
             || {
-                let purge = queue::Purge { queue: queues[0].as_str().into(), nowait: true };
+                let purge = queue::Purge {
+                    queue: queues[0].as_str().into(),
+                    nowait: true,
+                };
                 purger.queue(queue::AMQPMethod::Purge(purge));
             },
             |()| publisher.publish_run(run.iter()),
@@ -222,12 +294,18 @@ fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("routes");
     group.throughput(Throughput::Elements(RUN));
     // More keys than a session remembers make every publish look its route up.
-    for (name, keys) in [("one key", 1), ("1000 keys in turn", 1_000), ("never the same key", 50_000)] {
+    for (name, keys) in [
+        ("one key", 1),
+        ("1000 keys in turn", 1_000),
+        ("never the same key", 50_000),
+    ] {
         let queues = names(1);
-        let (_broker, mut publisher, mut consumer) = node(&queues, false, "amq.topic", "sensor.*.temperature");
+        let (_broker, mut publisher, mut consumer) =
+            node(&queues, false, "amq.topic", "sensor.*.temperature");
         consumer.consume(&queues[0], true);
-        let messages: Vec<Message> =
-            (0..keys).map(|key| message("amq.topic", &format!("sensor.{key}.temperature"), false)).collect();
+        let messages: Vec<Message> = (0..keys)
+            .map(|key| message("amq.topic", &format!("sensor.{key}.temperature"), false))
+            .collect();
         let mut next = messages.iter().cycle();
         let run = usize::try_from(RUN).expect("small");
         group.bench_function(name, |bencher| {
@@ -240,5 +318,11 @@ fn routes(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, through_one_queue, publish_persistent, fan_out, routes);
+criterion_group!(
+    benches,
+    through_one_queue,
+    publish_persistent,
+    fan_out,
+    routes
+);
 criterion_main!(benches);

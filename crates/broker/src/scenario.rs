@@ -42,8 +42,8 @@ impl Scenario {
         node
     }
 
-    /// What a crash would leave, opened again after `milliseconds`.
-    pub(crate) fn restart(self, milliseconds: u64) -> Self {
+    /// What a crash at this moment would leave, opened again `milliseconds` later.
+    pub(crate) fn restart(&self, milliseconds: u64) -> Self {
         self.sync();
         let now = self.clock.now().after(milliseconds);
         let node = Self::on(self.store.reopen(), ManualClock::at(now), Limits::default());

@@ -9,7 +9,7 @@ use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
 use leveret_protocol::{ServerIdentity, server_properties};
 use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, WallClock};
@@ -73,13 +73,15 @@ enum Storage {
 pub struct BrokerBuilder {
     config: Config,
     storage: Storage,
+    /// No address has been asked for yet.
+    listens_by_default: bool,
 }
 
 impl BrokerBuilder {
     /// Listen for AMQP clients here instead. May be called for each of several addresses.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        if self.config.listen.as_slice() == [ListenAddress::localhost(0)] {
+        if std::mem::take(&mut self.listens_by_default) {
             self.config.listen.clear();
         }
         self.config.listen.push(address.into());
@@ -146,6 +148,7 @@ impl Broker {
         BrokerBuilder {
             config,
             storage: Storage::Memory,
+            listens_by_default: true,
         }
     }
 
@@ -195,7 +198,7 @@ impl Broker {
         for listener in self.listeners.drain(..) {
             listener.abort();
         }
-        self.node.stopping.notify_waiters();
+        self.node.stopping.send_replace(true);
         self.node.broker.close_connections(&CloseReason::Shutdown);
         let mut tasks = self.node.tasks.subscribe();
         if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait_for(|tasks| *tasks == 0))
@@ -231,14 +234,14 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         protocol: Arc::new(protocol_config(config)),
         clock: Clock::start(),
         time,
-        handshakes: Handshakes::new(config.limits.unauthenticated_connections),
+        handshakes: Arc::new(Handshakes::new(config.limits.unauthenticated_connections)),
         churn: Churn::default(),
         write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
         output_max: config
             .limits
             .outbox_high_bytes
             .saturating_mul(OUTPUT_MAX_FACTOR),
-        stopping: Notify::new(),
+        stopping: watch::Sender::new(false),
         tasks,
     });
     let mut started = Broker {

@@ -30,11 +30,13 @@ fn start(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    // Here, so that the order of the handshakes is the order in which they came.
+    let handshake = node.handshakes.enter();
     let node = Arc::clone(node);
     node.tasks.send_modify(|tasks| *tasks += 1);
     tokio::spawn(async move {
         let ended = EndedTask(&node);
-        connection::serve(stream, peer, &node).await;
+        connection::serve(stream, peer, &node, handshake).await;
         drop(ended);
     });
 }

@@ -17,14 +17,14 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     /// The time of day, as the broker has it.
     pub(crate) time: Arc<dyn leveret_broker::Clock>,
-    pub(crate) handshakes: Handshakes,
+    pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) churn: Churn,
     /// How long octets may wait for a peer that takes none.
     pub(crate) write_stall: Duration,
     /// Octets of output above which a connection's socket is not read.
     pub(crate) output_max: usize,
-    /// Told when the node begins to stop.
-    pub(crate) stopping: Notify,
+    /// True once the node has begun to stop.
+    pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Connection tasks that run.
     pub(crate) tasks: tokio::sync::watch::Sender<usize>,
 }
@@ -47,9 +47,9 @@ pub(crate) struct Handshakes {
     next: AtomicU64,
 }
 
-/// A place among the handshakes; given up when dropped.
-pub(crate) struct Handshake<'a> {
-    handshakes: &'a Handshakes,
+/// A place among the handshakes, taken when the socket is accepted; given up when dropped.
+pub(crate) struct Handshake {
+    handshakes: Arc<Handshakes>,
     number: u64,
     /// Told when the place goes to somebody newer.
     pub(crate) displaced: Arc<Notify>,
@@ -65,7 +65,7 @@ impl Handshakes {
     }
 
     /// Take a place; the oldest of too many loses his.
-    pub(crate) fn enter(&self) -> Handshake<'_> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Handshake {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let displaced = Arc::new(Notify::new());
         let mut waiting = self.waiting.lock();
@@ -76,14 +76,14 @@ impl Handshakes {
         }
         waiting.insert(number, Arc::clone(&displaced));
         Handshake {
-            handshakes: self,
+            handshakes: Arc::clone(self),
             number,
             displaced,
         }
     }
 }
 
-impl Drop for Handshake<'_> {
+impl Drop for Handshake {
     fn drop(&mut self) {
         self.handshakes.waiting.lock().remove(&self.number);
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_handshake_makes_room() {
-        let handshakes = Handshakes::new(2);
+        let handshakes = Arc::new(Handshakes::new(2));
         let oldest = handshakes.enter();
         let second = handshakes.enter();
         let _third = handshakes.enter();

@@ -28,7 +28,6 @@ mod upkeep;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -38,7 +37,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, OsDisk};
 use crate::index::place::SEGMENT_BYTES_MAX;
-use crate::log::record::RECORD_MAX;
+use crate::log::record::MESSAGE_MAX;
 use crate::log::writer::{Supply, Writer};
 use crate::{
     Change, Claimed, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId, Seq, Store,
@@ -96,8 +95,6 @@ impl Options {
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// The lock file; closing it lets go of the folder.
-    lock: Mutex<Option<File>>,
 }
 
 impl EmbeddedStore {
@@ -134,7 +131,12 @@ impl EmbeddedStore {
         let syncing = options.sync == SyncMode::Always;
         let writer = Writer::start(Arc::clone(&supply), next, syncing)
             .map_err(|error| StoreError::io("creating a segment in", &segments, &error))?;
-        let shared = Arc::new(Shared::new(&recovered, &writer, options.lazy_interval));
+        let shared = Arc::new(Shared::new(
+            &recovered,
+            &writer,
+            options.lazy_interval,
+            lock,
+        ));
         // From here on the epoch is on disk: numbers of queues made from it will not be given again.
         let upkeep = Upkeep::start(
             Arc::clone(&shared),
@@ -150,7 +152,6 @@ impl EmbeddedStore {
         let store = Self {
             shared,
             threads: Mutex::new(Vec::new()),
-            lock: Mutex::new(Some(lock)),
         };
         store.spawn("leveret-commit", move || committer.run())?;
         store.spawn("leveret-read", move || {
@@ -180,14 +181,18 @@ impl EmbeddedStore {
             return;
         }
         self.shared.stop(how);
+        let here = thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == here) {
+            // A waiter has shut the store down, on a thread that would have to wait for itself: they end by themselves,
+            // and let go of the folder then.
+            return;
+        }
         for thread in threads {
-            // A waiter may have dropped the last reference to the store, on one of these threads.
-            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            if thread.join().is_err() {
                 tracing::error!("a thread of the store has panicked");
             }
         }
-        self.shared.fail_leftovers(how);
-        drop(self.lock.lock().take());
+        self.shared.finish_stop(how);
     }
 }
 
@@ -236,7 +241,7 @@ impl Store for EmbeddedStore {
         for operation in operations.iter() {
             if let Operation::Put { message, .. } = operation {
                 let len = message.encoded_len();
-                if len > RECORD_MAX / 2 {
+                if len > MESSAGE_MAX {
                     return Err(StoreError::Unavailable(format!(
                         "a message of {len} octets is too large"
                     )));

@@ -5,6 +5,7 @@ mod image;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -179,7 +180,8 @@ impl Shared {
         loop {
             if let Some(due) = state.due.pop_front() {
                 drop(state);
-                due();
+                // A waiter that panics must not take the others' answers with it; its panic has been reported.
+                let _ = catch_unwind(AssertUnwindSafe(due));
                 state = self.state.lock();
             } else if state.closed {
                 return;

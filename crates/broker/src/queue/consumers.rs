@@ -10,13 +10,10 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Queue;
+use super::stages::Stages;
 use crate::effects::Effects;
 use crate::entry::Entry;
 use crate::mailbox::{ChannelCredit, Delivery, Mailbox};
-
-/// Octets given to one consumer before they are pushed to its mailbox, so that its task can
-/// begin to write while the rest is still being handed out.
-const STAGED_BYTES_MAX: usize = 128 << 10;
 
 /// A consumer within its queue. A slot is used again; the generation tells whether it is
 /// still the same consumer.
@@ -48,20 +45,13 @@ struct Consumer {
     new: NewConsumer,
     unacked: u32,
     in_ring: bool,
-    staged: Vec<Delivery>,
-    staged_bytes: usize,
+    /// Where its deliveries are gathered, with those of its connection's other consumers.
+    stage: u32,
 }
 
 impl Consumer {
     fn has_prefetch(&self) -> bool {
         self.new.no_ack || self.new.prefetch == 0 || self.unacked < self.new.prefetch
-    }
-
-    fn flush(&mut self, effects: &mut Effects) {
-        if !self.staged.is_empty() {
-            let bytes = std::mem::take(&mut self.staged_bytes);
-            effects.wakes.add(self.new.mailbox.push_deliveries(&mut self.staged, bytes));
-        }
     }
 }
 
@@ -86,8 +76,7 @@ pub(crate) struct Consumers {
     single: bool,
     /// Which one, if `single`.
     active: Option<ConsumerId>,
-    /// Consumers with something staged.
-    touched: SmallVec<[u32; 4]>,
+    stages: Stages,
 }
 
 /// Where a message goes.
@@ -120,6 +109,7 @@ impl Consumers {
         let priority = new.priority;
         self.exclusive |= new.exclusive;
         self.arrivals += 1;
+        let stage = self.stages.join(&new.mailbox);
         let is_turn = !self.single || self.active.is_none();
         let consumer = Consumer {
             generation,
@@ -127,8 +117,7 @@ impl Consumers {
             new,
             unacked: 0,
             in_ring: is_turn,
-            staged: Vec::new(),
-            staged_bytes: 0,
+            stage,
         };
         let slot = if let Some(slot) = self.free.pop() {
             slot
@@ -153,6 +142,7 @@ impl Consumers {
         }
         let Some(consumer) = self.slots[id.slot as usize].take() else { return false };
         self.count -= 1;
+        self.stages.leave(consumer.stage);
         self.free.push(id.slot);
         if consumer.new.exclusive {
             self.exclusive = false;
@@ -184,6 +174,7 @@ impl Consumers {
         self.exclusive = false;
         self.active = None;
         self.rings.clear();
+        self.stages.clear();
         self.free.clear();
         self.slots.drain(..).flatten().map(|consumer| (consumer.new.mailbox, consumer.new.key)).collect()
     }
@@ -202,14 +193,15 @@ impl Consumers {
                 self.rings[ring].slots.pop_front();
                 continue;
             };
-            if consumer.new.mailbox.has_room(consumer.staged_bytes) {
+            let staged = self.stages.bytes(consumer.stage);
+            if consumer.new.mailbox.has_room(staged) {
                 let counted = if consumer.new.no_ack { Some(false) } else { consumer.new.credit.take() };
                 if let Some(counted) = counted {
                     return Some(Turn { slot, counted, ack: !consumer.new.no_ack });
                 }
             }
             let id = ConsumerId { slot, generation: consumer.generation };
-            if consumer.new.mailbox.stall(queue, id, &consumer.new.credit, consumer.staged_bytes) {
+            if consumer.new.mailbox.stall(queue, id, &consumer.new.credit, staged) {
                 consumer.in_ring = false;
                 self.rings[ring].slots.pop_front();
             }
@@ -224,14 +216,8 @@ impl Consumers {
         if turn.ack {
             consumer.unacked += 1;
         }
-        if consumer.staged.is_empty() {
-            self.touched.push(turn.slot);
-        }
-        consumer.staged_bytes += entry.cost();
-        consumer.staged.push(Delivery { entry, consumer: consumer.new.key, counted: turn.counted });
-        if consumer.staged_bytes >= STAGED_BYTES_MAX {
-            consumer.flush(effects);
-        }
+        let delivery = Delivery { entry, consumer: consumer.new.key, counted: turn.counted };
+        self.stages.push(consumer.stage, delivery, effects);
         let stays = consumer.has_prefetch();
         consumer.in_ring = stays;
         let priority = consumer.new.priority;
@@ -248,11 +234,7 @@ impl Consumers {
 
     /// Push what was handed out to the mailboxes.
     pub(crate) fn flush(&mut self, effects: &mut Effects) {
-        while let Some(slot) = self.touched.pop() {
-            if let Some(consumer) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-                consumer.flush(effects);
-            }
-        }
+        self.stages.flush(effects);
     }
 
     /// `count` messages of this consumer were settled; gives whether it has credit again.

@@ -11,6 +11,7 @@ mod levels;
 mod options;
 mod publish;
 mod ready;
+mod stages;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -163,7 +164,7 @@ impl Queue {
     /// A queue found again after a restart: `next_seq` and its backlog come from the store.
     pub(crate) fn recovered(self, next_seq: u64, messages: u64, bytes: u64) -> Self {
         let mut state = self.state.lock();
-        state.ready.found(messages, bytes);
+        state.ready.found(messages, bytes, next_seq);
         state.next_seq = next_seq;
         drop(state);
         self

@@ -18,10 +18,12 @@ use crate::time::Time;
 
 /// Messages a queue may always keep in memory, whatever the node's budget.
 const WINDOW_MESSAGES: usize = 512;
+/// Body octets that it may keep so.
+const WINDOW_BYTES: u64 = 1 << 20;
 /// Fewer than this in the window: read more of the backlog ahead of the consumers.
 const READ_AHEAD_MARK: usize = 1_024;
 /// One read of the backlog.
-const FETCH: FetchLimit = FetchLimit { messages: 4_096, bytes: 4 << 20 };
+const FETCH: FetchLimit = FetchLimit { messages: 4_096, bytes: 2 << 20 };
 
 /// The part of the backlog that is only in the store.
 #[derive(Debug, Default)]
@@ -55,6 +57,8 @@ pub(crate) struct Ready {
     levels: Option<Box<Levels>>,
     window_bytes: u64,
     paged: Paged,
+    /// With levels: what the store has from this sequence on is in memory already.
+    found_until: Seq,
 }
 
 impl Ready {
@@ -64,8 +68,10 @@ impl Ready {
     }
 
     /// The queue was found in the store after a restart: all of its backlog is paged out.
-    pub(crate) fn found(&mut self, messages: u64, bytes: u64) {
+    /// Sequences from `until` on come later.
+    pub(crate) fn found(&mut self, messages: u64, bytes: u64, until: Seq) {
         self.paged = Paged { from: 0, messages, bytes, ..Paged::default() };
+        self.found_until = until;
     }
 
     /// Messages in memory.
@@ -148,6 +154,8 @@ impl Ready {
             count
         } else if self.paged.messages > 0 {
             0
+        } else if over_budget && self.window_bytes >= WINDOW_BYTES {
+            0
         } else if over_budget {
             WINDOW_MESSAGES.saturating_sub(self.window.len()).min(count)
         } else {
@@ -213,7 +221,8 @@ impl Ready {
     /// The read to start, if the window runs low and none is under way.
     pub(crate) fn start_page_in(&mut self) -> Option<PageIn> {
         // Priorities are known only when all has been read.
-        let is_low = self.levels.is_some() || self.window.len() < READ_AHEAD_MARK;
+        let is_low = self.levels.is_some()
+            || (self.window.len() < READ_AHEAD_MARK && self.window_bytes < WINDOW_BYTES);
         if is_low { self.read(FETCH) } else { None }
     }
 
@@ -231,11 +240,14 @@ impl Ready {
     }
 
     /// Take in what a read brought; tells whether any of it will expire.
-    pub(crate) fn page_in(&mut self, read: PageIn, fetched: Vec<Fetched>) -> bool {
+    pub(crate) fn page_in(&mut self, read: PageIn, mut fetched: Vec<Fetched>) -> bool {
         if read.generation != self.paged.generation {
             return false;
         }
         self.paged.fetching = false;
+        if self.levels.is_some() {
+            fetched.retain(|fetched| fetched.seq < self.found_until);
+        }
         let found = !fetched.is_empty();
         let mut expires = false;
         let mut older = Vec::new();

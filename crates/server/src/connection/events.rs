@@ -14,9 +14,15 @@ use super::{End, Link};
 impl Link<'_> {
     /// Work off what was read, then give it to the queues in one go.
     pub(super) fn work_off(&mut self, input: &mut BytesMut, now: Duration) {
+        self.unparsed = false;
         while let Some(event) = self.machine.poll_event(input, now) {
             // A lost connection shows in the machine's state; the caller looks at it.
             if self.handle(event, now).is_err() {
+                break;
+            }
+            // Short commands can have long answers: the rest waits until these are written.
+            if self.machine.output().len() >= self.node.output_max {
+                self.unparsed = true;
                 break;
             }
         }
@@ -213,6 +219,7 @@ impl Link<'_> {
             End::Failed(error) => {
                 tracing::warn!(%peer, user, %error, "connection closed: the socket failed");
             }
+            End::Stopping => tracing::info!(%peer, user, "connection closed: the broker stops"),
             End::WriteStalled => {
                 tracing::warn!(%peer, user, "connection closed: the peer reads nothing");
             }

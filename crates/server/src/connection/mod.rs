@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use crate::node::Node;
+use crate::node::{Handshake, Node};
 
 /// Octets that one wake reads before it lets other tasks run.
 const READ_BUDGET: usize = 1 << 20;
@@ -48,6 +48,8 @@ enum End {
     Failed(io::Error),
     /// The peer took no octet for too long.
     WriteStalled,
+    /// The node stops, and the peer had not opened a vhost yet.
+    Stopping,
 }
 
 /// The state of one connection task.
@@ -69,10 +71,17 @@ struct Link<'a> {
     close_pending: bool,
     /// The reading of the socket is paused, as the machine knows.
     reading_paused: bool,
+    /// The rest holds whole frames, left because there was too much output already.
+    unparsed: bool,
 }
 
 /// Serve a client until the connection is over.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: &Arc<Node>,
+    handshake: Handshake,
+) {
     node.churn
         .connections_opened
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -94,8 +103,9 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>)
         stalled_since: None,
         close_pending: false,
         reading_paused: false,
+        unparsed: false,
     };
-    let end = link.run().await;
+    let end = link.run(handshake).await;
     link.finish(end).await;
     node.churn
         .connections_closed
@@ -103,14 +113,15 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, node: &Arc<Node>)
 }
 
 impl Link<'_> {
-    async fn run(&mut self) -> End {
-        let handshake = self.node.handshakes.enter();
+    async fn run(&mut self, handshake: Handshake) -> End {
         let displaced = Arc::clone(&handshake.displaced);
+        let mut stopping = self.node.stopping.subscribe();
         let ended = tokio::select! {
             ended = poll_fn(|context| self.poll(context, true)) => ended,
             () = displaced.notified() => {
                 Some(End::Lost(LostReason::HandshakeTimeout { nothing_received: !self.machine.has_received() }))
             }
+            _ = stopping.wait_for(|stopping| *stopping) => Some(End::Stopping),
         };
         drop(handshake);
         if let Some(end) = ended {
@@ -189,6 +200,12 @@ impl Link<'_> {
         if self.reading_paused {
             self.reading_paused = false;
             self.machine.resume_reading();
+        }
+        if self.unparsed {
+            let mut left = std::mem::take(&mut self.rest);
+            self.work_off(&mut left, now);
+            self.rest = left;
+            return Ok(1);
         }
         let mut buffer = read_buffer::take(&mut self.rest);
         let polled = {

@@ -177,10 +177,11 @@ impl Upkeep {
         let Some(octets) = self.read_segment(number) else {
             return false;
         };
-        let live = {
+        let mut live = {
             let index = self.shared().index.lock();
             index.live_in(number)
         };
+        live.sort_unstable_by_key(|(place, queue, seq)| (place.offset(), *queue, *seq));
         let mut records = Vec::new();
         let mut bytes = 0;
         let mut whole = true;

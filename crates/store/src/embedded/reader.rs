@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -125,7 +126,11 @@ pub(super) fn run(shared: &Arc<Shared>, disk: &dyn Disk, folder: &Path) {
             continue;
         };
         let fetched = reader.fetch(request.queue, request.from, request.limit);
-        (request.done)(fetched);
+        // Whoever asked must not take the reader with it.
+        let done = request.done;
+        if catch_unwind(AssertUnwindSafe(|| done(fetched))).is_err() {
+            tracing::error!("the receiver of a fetch has panicked");
+        }
         reader.window = Window::default();
     }
 }

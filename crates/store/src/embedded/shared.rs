@@ -1,5 +1,6 @@
 //! What the callers and the three threads share.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::embedded::reader::{Reading, Request};
 use crate::embedded::recovery::Recovered;
 use crate::embedded::upkeep::Mailbox;
 use crate::index::segments::Index;
-use crate::log::record::{RECORD_MAX, encode_changes};
+use crate::log::record::{MESSAGE_MAX, encode_changes};
 use crate::log::writer::Writer;
 use crate::octets::wide;
 use crate::{Change, DurableWaiter, Operation, QueueId, StoreError, Ticket, Usage};
@@ -62,10 +63,17 @@ pub(super) struct Shared {
     /// The lower half of the newest queue number.
     queue_counter: AtomicU32,
     pub(super) lazy_interval: Duration,
+    /// The lock file: closing it lets go of the folder.
+    lock: Mutex<Option<File>>,
 }
 
 impl Shared {
-    pub(super) fn new(recovered: &Recovered, writer: &Writer, lazy_interval: Duration) -> Self {
+    pub(super) fn new(
+        recovered: &Recovered,
+        writer: &Writer,
+        lazy_interval: Duration,
+        lock: File,
+    ) -> Self {
         let counters = Counters::default();
         let add = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
         add(&counters.damaged_records, recovered.damaged_records);
@@ -88,6 +96,7 @@ impl Shared {
             salt: recovered.salt,
             queue_counter: AtomicU32::new(0),
             lazy_interval,
+            lock: Mutex::new(Some(lock)),
         };
         let mut index = std::mem::take(&mut *recovered.index.lock());
         index.segment(writer.segment());
@@ -159,7 +168,7 @@ impl Shared {
         let mut definitions = self.definitions.lock();
         let version = definitions.version + 1;
         let payload = encode_changes(version, &changes);
-        if payload.len() > RECORD_MAX / 2 {
+        if payload.len() > MESSAGE_MAX {
             return Err(StoreError::Unavailable(format!(
                 "a change of {} octets is too large",
                 payload.len()
@@ -252,8 +261,9 @@ impl Shared {
         }
     }
 
-    /// After the threads have ended: whoever still waits waits in vain.
-    pub(super) fn fail_leftovers(&self, how: Stop) {
+    /// After the threads have ended: let go of the folder; whoever still waits waits in vain.
+    pub(super) fn finish_stop(&self, how: Stop) {
+        drop(self.lock.lock().take());
         let (waiters, fetches) = {
             let mut pending = self.pending.lock();
             (

@@ -1,5 +1,6 @@
 use crate::conformance;
 
+mod callbacks;
 mod damage;
 mod failures;
 mod folder;

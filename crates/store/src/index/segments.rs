@@ -264,13 +264,12 @@ impl Index {
             .filter(|located| located.segment == segment)
     }
 
-    /// The messages that are live in a segment, by place.
+    /// The messages that are live in a segment, in no order.
     pub(crate) fn live_in(&self, segment: u32) -> Vec<(Place, QueueId, Seq)> {
         let mut live = Vec::new();
         for (queue, index) in &self.queues {
             index.in_segment(segment, &mut |seq, place| live.push((place, *queue, seq)));
         }
-        live.sort_unstable_by_key(|(place, queue, seq)| (place.offset(), *queue, *seq));
         live
     }
 

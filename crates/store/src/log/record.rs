@@ -28,6 +28,8 @@ pub(crate) const ALIGNMENT: usize = 8;
 pub(crate) const ENTRIES_MAX: usize = 32_768;
 /// Octets of one record at most: far above any message a broker takes (`RabbitMQ` stops at 512 MiB).
 pub(crate) const RECORD_MAX: usize = 1 << 30;
+/// Octets of one stored message, or of one change of definitions, at most: leaves room for the entries of a record.
+pub(crate) const MESSAGE_MAX: usize = RECORD_MAX - ENTRIES_MAX * PUT_ENTRY - 4096;
 /// Put that need not survive a restart.
 const TRANSIENT: u8 = 1;
 

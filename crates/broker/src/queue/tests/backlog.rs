@@ -1,6 +1,8 @@
 //! Messages that only the store keeps.
 
-use leveret_store::{Call, FaultyStore, MemoryStore, Operation, QueueId, Store as _, StoreError, Ticket};
+use leveret_store::{
+    Call, FaultyStore, MemoryStore, Operation, QueueId, Store as _, StoreError, Ticket,
+};
 
 use super::rig::{Options, Reader, Rig, message, number, numbers, properties};
 use crate::effects::push_settle;
@@ -13,12 +15,23 @@ const WINDOW: u64 = 512;
 
 /// What the store has of the rig's queue: number and whether it survives a restart.
 fn stored(rig: &Rig) -> Vec<(u64, bool)> {
-    let limit = leveret_store::FetchLimit { messages: usize::MAX, bytes: usize::MAX };
+    let limit = leveret_store::FetchLimit {
+        messages: usize::MAX,
+        bytes: usize::MAX,
+    };
     let (sender, receiver) = std::sync::mpsc::channel();
-    rig.store.fetch(rig.queue.id(), 0, limit, Box::new(move |fetched| drop(sender.send(fetched))));
+    rig.store.fetch(
+        rig.queue.id(),
+        0,
+        limit,
+        Box::new(move |fetched| drop(sender.send(fetched))),
+    );
     rig.store.answer();
     let fetched = receiver.recv().unwrap().unwrap();
-    fetched.iter().map(|fetched| (number(&fetched.message), fetched.persistent)).collect()
+    fetched
+        .iter()
+        .map(|fetched| (number(&fetched.message), fetched.persistent))
+        .collect()
 }
 
 #[test]
@@ -26,20 +39,43 @@ fn over_the_budget_the_rest_goes_to_the_store_and_comes_back_in_order() {
     let mut rig = Rig::with_memory(0);
     rig.publish_numbers(0..1);
     rig.publish_numbers(1..WINDOW + 100);
-    assert_eq!(rig.counts(), QueueCounts { ready: WINDOW + 100, unacked: 0, bytes: body_bytes(WINDOW + 100), consumers: 0 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: WINDOW + 100,
+            unacked: 0,
+            bytes: body_bytes(WINDOW + 100),
+            consumers: 0
+        }
+    );
     let in_memory = usize::try_from(body_bytes(WINDOW) + 128 * WINDOW).unwrap();
     assert_eq!(rig.memory.used(), in_memory);
-    assert_eq!(stored(&rig), (WINDOW..WINDOW + 100).map(|number| (number, false)).collect::<Vec<_>>());
+    assert_eq!(
+        stored(&rig),
+        (WINDOW..WINDOW + 100)
+            .map(|number| (number, false))
+            .collect::<Vec<_>>()
+    );
 
     let reader = Reader::new();
-    rig.consume(&reader, Options { no_ack: true, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            no_ack: true,
+            ..Options::default()
+        },
+    );
     let mut got = reader.numbers();
     rig.store.answer();
     got.extend(reader.numbers());
     assert_eq!(got, (0..WINDOW + 100).collect::<Vec<_>>());
     assert_eq!(rig.counts().ready, 0);
     assert_eq!(rig.memory.used(), 0);
-    assert_eq!(stored(&rig), [], "what was delivered for good is settled in the store");
+    assert_eq!(
+        stored(&rig),
+        [],
+        "what was delivered for good is settled in the store"
+    );
 }
 
 #[test]
@@ -48,7 +84,13 @@ fn what_is_published_behind_a_backlog_goes_behind_it() {
     rig.publish_numbers(0..1);
     rig.publish_numbers(1..WINDOW + 10);
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { prefetch: 520, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 520,
+            ..Options::default()
+        },
+    );
     assert_eq!(reader.entries().len() as u64, WINDOW);
     // The window is empty and the budget free, but older messages are still in the store.
     rig.publish_numbers(WINDOW + 10..WINDOW + 20);
@@ -66,7 +108,13 @@ fn a_purge_makes_a_read_under_way_worthless() {
     rig.publish_numbers(0..1);
     rig.publish_numbers(1..WINDOW + 10);
     let reader = Reader::new();
-    rig.consume(&reader, Options { prefetch: 1, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     assert_eq!(reader.numbers(), [0]);
     assert_eq!(rig.purge(), WINDOW + 9);
     assert_eq!(rig.counts().ready, 0);
@@ -74,7 +122,13 @@ fn a_purge_makes_a_read_under_way_worthless() {
     rig.store.answer();
     assert_eq!(rig.counts().ready, 1);
     assert_eq!(stored(&rig), []);
-    rig.consume(&reader, Options { key: 1, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            key: 1,
+            ..Options::default()
+        },
+    );
     assert_eq!(reader.numbers(), [9_000]);
 }
 
@@ -82,14 +136,33 @@ fn a_purge_makes_a_read_under_way_worthless() {
 fn messages_that_the_store_has_lost_are_not_waited_for() {
     // Five were there when the queue was claimed; the store can read one of them.
     let mut rig = Rig::new();
-    let found = Operation::Put { queue: rig.queue.id(), seq: 3, message: message(3, true, 1), durable: true };
+    let found = Operation::Put {
+        queue: rig.queue.id(),
+        seq: 3,
+        message: message(3, true, 1),
+        durable: true,
+    };
     rig.store.append(&mut vec![found]).unwrap();
     rig.recover(5, 5, 5);
     let reader = Reader::new();
-    rig.consume(&reader, Options { no_ack: true, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            no_ack: true,
+            ..Options::default()
+        },
+    );
     rig.store.answer();
     assert_eq!(reader.numbers(), [3]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 0, unacked: 0, bytes: 0, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 0,
+            unacked: 0,
+            bytes: 0,
+            consumers: 1
+        }
+    );
     rig.publish_numbers([7]);
     assert_eq!(reader.numbers(), [7]);
 }
@@ -99,11 +172,21 @@ fn a_read_that_fails_is_tried_again() {
     let store = FaultyStore::new(MemoryStore::manual());
     let mut rig = Rig::on(store, properties(true, false), 0);
     rig.publish_numbers(0..1);
-    rig.store.fail(Call::Fetch, 1, StoreError::Unavailable("for a moment".to_owned()));
+    rig.store.fail(
+        Call::Fetch,
+        1,
+        StoreError::Unavailable("for a moment".to_owned()),
+    );
     rig.publish_numbers(1..WINDOW + 5);
     rig.store.inner().answer();
     let reader = Reader::new();
-    rig.consume(&reader, Options { no_ack: true, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            no_ack: true,
+            ..Options::default()
+        },
+    );
     rig.store.inner().answer();
     assert_eq!(reader.numbers(), (0..WINDOW + 5).collect::<Vec<_>>());
 }
@@ -112,8 +195,17 @@ fn a_read_that_fails_is_tried_again() {
 fn a_get_that_waits_survives_a_failed_read() {
     let store = FaultyStore::new(MemoryStore::manual());
     let mut rig = Rig::on(store, properties(true, false), usize::MAX);
-    rig.store.fail(Call::Fetch, 1, StoreError::Unavailable("for a moment".to_owned()));
-    let found = Operation::Put { queue: rig.queue.id(), seq: 0, message: message(0, true, 1), durable: true };
+    rig.store.fail(
+        Call::Fetch,
+        1,
+        StoreError::Unavailable("for a moment".to_owned()),
+    );
+    let found = Operation::Put {
+        queue: rig.queue.id(),
+        seq: 0,
+        message: message(0, true, 1),
+        durable: true,
+    };
     rig.store.append(&mut vec![found]).unwrap();
     rig.recover(1, 1, 1);
     let reader = Reader::new();
@@ -122,7 +214,14 @@ fn a_get_that_waits_survives_a_failed_read() {
     assert!(reader.notices().is_empty());
     rig.publish_numbers([1]);
     rig.store.inner().answer();
-    assert!(matches!(reader.notices()[..], [Notice::Got { request: 1, got: Some(_), .. }]));
+    assert!(matches!(
+        reader.notices()[..],
+        [Notice::Got {
+            request: 1,
+            got: Some(_),
+            ..
+        }]
+    ));
 }
 
 #[test]
@@ -130,7 +229,13 @@ fn a_recovered_queue_reads_its_backlog_and_numbers_on() {
     let mut first = Rig::new();
     first.publish((0..20).map(|number| message(number, number % 2 == 0, 1)));
     let reader = Reader::new();
-    let id = first.consume(&reader, Options { prefetch: 4, ..Options::default() });
+    let id = first.consume(
+        &reader,
+        Options {
+            prefetch: 4,
+            ..Options::default()
+        },
+    );
     let held = reader.entries();
     first.ack(Some(id), &held[..2]);
     first.store.make_durable(first.store.newest());
@@ -140,16 +245,31 @@ fn a_recovered_queue_reads_its_backlog_and_numbers_on() {
     rig.store.recovered();
     rig.queue = first.queue;
     rig.recover(claimed.next_seq, claimed.messages, claimed.bytes);
-    assert_eq!(rig.counts(), QueueCounts { ready: 9, unacked: 0, bytes: 14, consumers: 0 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 9,
+            unacked: 0,
+            bytes: 14,
+            consumers: 0
+        }
+    );
     rig.publish([message(100, true, 1)]);
     let reader = Reader::new();
     rig.consume(&reader, Options::default());
     rig.store.answer();
     let again: Vec<Entry> = reader.entries();
     assert_eq!(numbers(&again), [2, 4, 6, 8, 10, 12, 14, 16, 18, 100]);
-    let redelivered: Vec<u64> =
-        again.iter().filter(|entry| entry.redelivered()).map(|entry| number(&entry.message)).collect();
-    assert_eq!(redelivered, [2, 4], "0 was acknowledged, 2 was out and 4 was sent on with its acknowledgement");
+    let redelivered: Vec<u64> = again
+        .iter()
+        .filter(|entry| entry.redelivered())
+        .map(|entry| number(&entry.message))
+        .collect();
+    assert_eq!(
+        redelivered,
+        [2, 4],
+        "0 was acknowledged, 2 was out and 4 was sent on with its acknowledgement"
+    );
     assert!(again.is_sorted_by_key(|entry| entry.seq));
 }
 
@@ -175,7 +295,12 @@ fn settles_are_joined_while_sequences_and_puts_follow_each_other() {
     let runs: Vec<_> = operations
         .iter()
         .map(|operation| match operation {
-            Operation::Settle { queue, first, last, put } => (queue.0, *first, *last, put.map(|put| put.0)),
+            Operation::Settle {
+                queue,
+                first,
+                last,
+                put,
+            } => (queue.0, *first, *last, put.map(|put| put.0)),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -195,5 +320,7 @@ fn settles_are_joined_while_sequences_and_puts_follow_each_other() {
 
 /// Octets of the decimal numbers below `count`.
 fn body_bytes(count: u64) -> u64 {
-    (0..count).map(|number| number.to_string().len() as u64).sum()
+    (0..count)
+        .map(|number| number.to_string().len() as u64)
+        .sum()
 }

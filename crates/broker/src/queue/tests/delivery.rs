@@ -14,7 +14,15 @@ fn messages_come_in_the_order_of_their_publishing() {
     rig.consume(&reader, Options::default());
     rig.publish_numbers(3..5);
     assert_eq!(reader.numbers(), [0, 1, 2, 3, 4]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 0, unacked: 5, bytes: 5, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 0,
+            unacked: 5,
+            bytes: 5,
+            consumers: 1
+        }
+    );
 }
 
 #[test]
@@ -22,7 +30,13 @@ fn equal_consumers_take_turns() {
     let mut rig = Rig::new();
     let reader = Reader::new();
     for key in 0..3 {
-        rig.consume(&reader, Options { key, ..Options::default() });
+        rig.consume(
+            &reader,
+            Options {
+                key,
+                ..Options::default()
+            },
+        );
     }
     // The deliveries of each consumer reach its mailbox together, so publish one by one.
     let mut turns = Vec::new();
@@ -50,11 +64,22 @@ fn a_higher_priority_goes_first_while_it_has_credit() {
     let mut rig = Rig::new();
     let (low, high) = (Reader::new(), Reader::new());
     rig.consume(&low, Options::default());
-    let id = rig.consume(&high, Options { priority: 5, prefetch: 2, ..Options::default() });
+    let id = rig.consume(
+        &high,
+        Options {
+            priority: 5,
+            prefetch: 2,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..4);
     let held = high.entries();
     assert_eq!(numbers(&held), [0, 1]);
-    assert_eq!(low.numbers(), [2, 3], "blocked by its prefetch, the higher one lets the lower one run");
+    assert_eq!(
+        low.numbers(),
+        [2, 3],
+        "blocked by its prefetch, the higher one lets the lower one run"
+    );
     rig.ack(Some(id), &held[..1]);
     rig.publish_numbers(4..6);
     assert_eq!(high.numbers(), [4]);
@@ -65,14 +90,36 @@ fn a_higher_priority_goes_first_while_it_has_credit() {
 fn prefetch_bounds_what_is_unacknowledged() {
     let mut rig = Rig::new();
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { prefetch: 2, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 2,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..6);
     let held = reader.entries();
     assert_eq!(numbers(&held), [0, 1]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 4, unacked: 2, bytes: 6, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 4,
+            unacked: 2,
+            bytes: 6,
+            consumers: 1
+        }
+    );
     rig.ack(Some(id), &held);
     assert_eq!(reader.numbers(), [2, 3]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 2, unacked: 2, bytes: 4, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 2,
+            unacked: 2,
+            bytes: 4,
+            consumers: 1
+        }
+    );
 }
 
 #[test]
@@ -80,10 +127,25 @@ fn a_consumer_without_acknowledgements_has_no_prefetch() {
     let mut rig = Rig::new();
     let reader = Reader::new();
     reader.credit.set_limit(1);
-    rig.consume(&reader, Options { no_ack: true, prefetch: 1, ..Options::default() });
+    rig.consume(
+        &reader,
+        Options {
+            no_ack: true,
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..3);
     assert_eq!(reader.numbers(), [0, 1, 2]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 0, unacked: 0, bytes: 0, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 0,
+            unacked: 0,
+            bytes: 0,
+            consumers: 1
+        }
+    );
 }
 
 #[test]
@@ -91,15 +153,35 @@ fn a_channel_shares_one_limit_among_its_consumers() {
     let mut rig = Rig::new();
     let reader = Reader::new();
     reader.credit.set_limit(3);
-    let id = rig.consume(&reader, Options { key: 0, ..Options::default() });
-    rig.consume(&reader, Options { key: 1, prefetch: 1, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            key: 0,
+            ..Options::default()
+        },
+    );
+    rig.consume(
+        &reader,
+        Options {
+            key: 1,
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..5);
     let deliveries = reader.deliveries();
     assert!(deliveries.iter().all(|delivery| delivery.counted));
-    let to_second = deliveries.iter().filter(|delivery| delivery.consumer == 1).count();
+    let to_second = deliveries
+        .iter()
+        .filter(|delivery| delivery.consumer == 1)
+        .count();
     assert_eq!((deliveries.len(), to_second), (3, 1));
     reader.credit.give_back(1);
-    let entry = deliveries.into_iter().find(|delivery| delivery.consumer == 0).unwrap().entry;
+    let entry = deliveries
+        .into_iter()
+        .find(|delivery| delivery.consumer == 0)
+        .unwrap()
+        .entry;
     rig.ack(Some(id), &[entry]);
     assert_eq!(reader.numbers(), [3]);
 }
@@ -126,7 +208,13 @@ fn a_consumer_without_shared_credit_goes_on_when_the_limit_is_raised() {
 fn what_comes_back_stands_where_it_stood() {
     let mut rig = Rig::new();
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { prefetch: 4, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 4,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..6);
     let mut held = reader.entries();
     assert_eq!(numbers(&held), [0, 1, 2, 3]);
@@ -145,7 +233,13 @@ fn what_comes_back_stands_where_it_stood() {
 fn what_comes_back_finds_its_place_between_what_waits() {
     let mut rig = Rig::new();
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { prefetch: 5, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 5,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..8);
     let held = reader.entries();
     rig.queue.remove_consumer(id);
@@ -160,17 +254,40 @@ fn what_comes_back_finds_its_place_between_what_waits() {
 fn a_consumer_that_has_gone_gets_nothing_and_owes_nothing() {
     let mut rig = Rig::new();
     let (gone, next) = (Reader::new(), Reader::new());
-    let id = rig.consume(&gone, Options { prefetch: 1, ..Options::default() });
+    let id = rig.consume(
+        &gone,
+        Options {
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..3);
     let held = gone.entries();
-    assert!(!rig.queue.remove_consumer(id), "the queue is not to be deleted with its last consumer");
+    assert!(
+        !rig.queue.remove_consumer(id),
+        "the queue is not to be deleted with its last consumer"
+    );
     assert!(!rig.queue.remove_consumer(id));
     // The next consumer takes the slot; a late settle of the old one must not count for it.
-    let next_id = rig.consume(&next, Options { prefetch: 1, ..Options::default() });
+    let next_id = rig.consume(
+        &next,
+        Options {
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     assert_eq!(next.numbers(), [1]);
     rig.ack(Some(id), &held);
     assert!(next.numbers().is_empty());
-    assert_eq!(rig.counts(), QueueCounts { ready: 1, unacked: 1, bytes: 2, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 1,
+            unacked: 1,
+            bytes: 2,
+            consumers: 1
+        }
+    );
     assert_ne!(id, next_id);
 }
 
@@ -178,8 +295,20 @@ fn a_consumer_that_has_gone_gets_nothing_and_owes_nothing() {
 fn an_auto_delete_queue_asks_to_go_with_its_last_consumer() {
     let mut rig = Rig::on(MemoryStore::manual(), properties(false, true), usize::MAX);
     let reader = Reader::new();
-    let first = rig.consume(&reader, Options { key: 0, ..Options::default() });
-    let second = rig.consume(&reader, Options { key: 1, ..Options::default() });
+    let first = rig.consume(
+        &reader,
+        Options {
+            key: 0,
+            ..Options::default()
+        },
+    );
+    let second = rig.consume(
+        &reader,
+        Options {
+            key: 1,
+            ..Options::default()
+        },
+    );
     assert!(!rig.queue.remove_consumer(first));
     assert!(rig.queue.remove_consumer(second));
     assert!(!rig.queue.remove_consumer(second), "only once");
@@ -189,12 +318,21 @@ fn an_auto_delete_queue_asks_to_go_with_its_last_consumer() {
 fn an_exclusive_consumer_is_alone() {
     let mut rig = Rig::new();
     let reader = Reader::new();
-    let exclusive = Options { exclusive: true, ..Options::default() };
+    let exclusive = Options {
+        exclusive: true,
+        ..Options::default()
+    };
     let id = rig.consume(&reader, Options::default());
-    assert!(matches!(rig.try_consume(&reader, exclusive), Err(ConsumeRefused::InExclusiveUse)));
+    assert!(matches!(
+        rig.try_consume(&reader, exclusive),
+        Err(ConsumeRefused::InExclusiveUse)
+    ));
     rig.queue.remove_consumer(id);
     let id = rig.consume(&reader, exclusive);
-    assert!(matches!(rig.try_consume(&reader, Options::default()), Err(ConsumeRefused::InExclusiveUse)));
+    assert!(matches!(
+        rig.try_consume(&reader, Options::default()),
+        Err(ConsumeRefused::InExclusiveUse)
+    ));
     rig.queue.remove_consumer(id);
     rig.consume(&reader, Options::default());
 }
@@ -204,7 +342,13 @@ fn a_full_connection_is_passed_over_until_it_has_room() {
     let mut rig = Rig::new();
     // A small message costs its octet and the overhead of 128: three of them reach the mark.
     let (slow, quick) = (Reader::with_marks(300, 130), Reader::new());
-    rig.consume(&slow, Options { priority: 1, ..Options::default() });
+    rig.consume(
+        &slow,
+        Options {
+            priority: 1,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..4);
     let held = slow.entries();
     assert_eq!(numbers(&held), [0, 1, 2]);
@@ -213,7 +357,11 @@ fn a_full_connection_is_passed_over_until_it_has_room() {
     slow.written(&held[..1]);
     rig.resume(&slow);
     rig.publish_numbers(4..5);
-    assert_eq!(quick.numbers(), [4], "over the low mark the slow one still counts as full");
+    assert_eq!(
+        quick.numbers(),
+        [4],
+        "over the low mark the slow one still counts as full"
+    );
     slow.written(&held[1..]);
     rig.resume(&slow);
     rig.publish_numbers(5..6);
@@ -251,28 +399,60 @@ fn more_than_one_hand_out_at_a_time_keeps_its_order() {
 fn a_deleted_queue_takes_nothing_more() {
     let mut rig = Rig::new();
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { key: 7, prefetch: 1, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            key: 7,
+            prefetch: 1,
+            ..Options::default()
+        },
+    );
     rig.publish_numbers(0..3);
     let held = reader.entries();
-    assert_eq!(rig.queue.delete(true, true, &mut rig.effects), Err(DeleteRefused::InUse));
-    assert_eq!(rig.queue.delete(false, true, &mut rig.effects), Err(DeleteRefused::NotEmpty));
+    assert_eq!(
+        rig.queue.delete(true, true, &mut rig.effects),
+        Err(DeleteRefused::InUse)
+    );
+    assert_eq!(
+        rig.queue.delete(false, true, &mut rig.effects),
+        Err(DeleteRefused::NotEmpty)
+    );
     assert_eq!(rig.queue.delete(false, false, &mut rig.effects), Ok(2));
-    assert!(matches!(reader.notices()[..], [Notice::Cancelled { consumer: 7 }]));
+    assert!(matches!(
+        reader.notices()[..],
+        [Notice::Cancelled { consumer: 7 }]
+    ));
     assert_eq!(rig.memory.used(), 0);
 
     let waiting = rig.publish([message(3, true, 1)]);
-    assert_eq!(waiting, [], "a message for a queue that is gone waits for nothing");
+    assert_eq!(
+        waiting,
+        [],
+        "a message for a queue that is gone waits for nothing"
+    );
     rig.ack(Some(id), &held);
     rig.requeue(Some(id), held);
     assert_eq!(rig.counts().ready, 0);
-    assert!(matches!(rig.try_consume(&reader, Options::default()), Err(ConsumeRefused::Gone)));
+    assert!(matches!(
+        rig.try_consume(&reader, Options::default()),
+        Err(ConsumeRefused::Gone)
+    ));
     assert!(matches!(rig.get(false, &reader, 1), GetOutcome::Gone));
-    assert_eq!(rig.queue.delete(false, false, &mut rig.effects), Err(DeleteRefused::Gone));
+    assert_eq!(
+        rig.queue.delete(false, false, &mut rig.effects),
+        Err(DeleteRefused::Gone)
+    );
 }
 
 #[test]
 fn only_persistent_messages_of_lasting_queues_wait_for_the_disk() {
-    let mixed = || [message(0, true, 1), message(1, false, 1), message(2, true, 1)];
+    let mixed = || {
+        [
+            message(0, true, 1),
+            message(1, false, 1),
+            message(2, true, 1),
+        ]
+    };
     let mut durable = Rig::new();
     assert_eq!(durable.publish(mixed()), [(1, Ticket(1)), (3, Ticket(2))]);
     let mut transient = Rig::on(MemoryStore::manual(), properties(false, false), usize::MAX);
@@ -286,7 +466,13 @@ fn memory_is_counted_while_messages_wait() {
     rig.publish((0..4).map(|number| message(number, false, 100)));
     assert_eq!(rig.memory.used(), 4 * 228);
     let reader = Reader::new();
-    let id = rig.consume(&reader, Options { prefetch: 3, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 3,
+            ..Options::default()
+        },
+    );
     assert_eq!(rig.memory.used(), 228);
     rig.requeue(Some(id), reader.entries());
     assert_eq!(rig.memory.used(), 228, "what came back went out again");

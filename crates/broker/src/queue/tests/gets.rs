@@ -9,7 +9,13 @@ fn paged_out(reader: &Reader, left: u64) -> Rig {
     let mut rig = Rig::with_memory(0);
     rig.publish_numbers(0..1);
     rig.publish_numbers(1..512 + left);
-    let id = rig.consume(reader, Options { prefetch: 512, ..Options::default() });
+    let id = rig.consume(
+        reader,
+        Options {
+            prefetch: 512,
+            ..Options::default()
+        },
+    );
     rig.queue.remove_consumer(id);
     let held = reader.entries();
     assert_eq!(held.len(), 512);
@@ -30,9 +36,10 @@ fn answers(reader: &Reader) -> Vec<(u64, Option<(u64, u64)>)> {
         .notices()
         .into_iter()
         .filter_map(|notice| match notice {
-            Notice::Got { request, got, .. } => {
-                Some((request, got.map(|got| (number(&got.entry.message), got.remaining))))
-            }
+            Notice::Got { request, got, .. } => Some((
+                request,
+                got.map(|got| (number(&got.entry.message), got.remaining)),
+            )),
             _ => None,
         })
         .collect()
@@ -48,12 +55,28 @@ fn a_get_takes_the_oldest_message_and_tells_how_many_are_left() {
     assert_eq!((number(&first.entry.message), first.remaining), (0, 2));
     let second = got(rig.get(true, &reader, 3));
     assert_eq!((number(&second.entry.message), second.remaining), (1, 1));
-    assert_eq!(rig.counts(), QueueCounts { ready: 1, unacked: 1, bytes: 2, consumers: 0 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 1,
+            unacked: 1,
+            bytes: 2,
+            consumers: 0
+        }
+    );
     rig.requeue(None, vec![first.entry]);
     let again = got(rig.get(false, &reader, 4));
     assert!(again.entry.redelivered());
     rig.ack(None, &[again.entry]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 1, unacked: 0, bytes: 1, consumers: 0 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 1,
+            unacked: 0,
+            bytes: 1,
+            consumers: 0
+        }
+    );
 }
 
 #[test]
@@ -67,7 +90,15 @@ fn a_get_waits_for_the_store_ahead_of_consumers() {
     rig.store.answer();
     assert_eq!(answers(&reader), [(1, Some((512, 4))), (2, Some((513, 3)))]);
     assert_eq!(consumer.numbers(), [514, 515, 516]);
-    assert_eq!(rig.counts(), QueueCounts { ready: 0, unacked: 4, bytes: 12, consumers: 1 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 0,
+            unacked: 4,
+            bytes: 12,
+            consumers: 1
+        }
+    );
 }
 
 #[test]
@@ -76,7 +107,13 @@ fn a_get_that_waits_takes_what_comes_back_first() {
     let mut rig = Rig::with_memory(0);
     rig.publish_numbers(0..1);
     rig.publish_numbers(1..520);
-    let id = rig.consume(&reader, Options { prefetch: 512, ..Options::default() });
+    let id = rig.consume(
+        &reader,
+        Options {
+            prefetch: 512,
+            ..Options::default()
+        },
+    );
     rig.queue.remove_consumer(id);
     let mut held = reader.entries();
     assert!(matches!(rig.get(false, &reader, 1), GetOutcome::Waiting));
@@ -113,7 +150,15 @@ fn the_message_of_a_get_whose_connection_ended_goes_back() {
     assert!(matches!(rig.get(false, &reader, 1), GetOutcome::Waiting));
     assert!(reader.mailbox.shut().is_empty());
     rig.store.answer();
-    assert_eq!(rig.counts(), QueueCounts { ready: 3, unacked: 0, bytes: 9, consumers: 0 });
+    assert_eq!(
+        rig.counts(),
+        QueueCounts {
+            ready: 3,
+            unacked: 0,
+            bytes: 9,
+            consumers: 0
+        }
+    );
     let other = Reader::new();
     rig.consume(&other, Options::default());
     let entries = other.entries();

@@ -18,17 +18,39 @@ const CONNECTIONS: usize = 3;
 #[derive(Clone, Debug)]
 enum Step {
     /// A run of this many messages; a bit of the mask makes one persistent, in turn.
-    Publish { count: u64, persistent: u8, large: bool },
-    Consume { channel: usize, no_ack: bool, prefetch: u32, priority: i32 },
-    Cancel { consumer: Index },
+    Publish {
+        count: u64,
+        persistent: u8,
+        large: bool,
+    },
+    Consume {
+        channel: usize,
+        no_ack: bool,
+        prefetch: u32,
+        priority: i32,
+    },
+    Cancel {
+        consumer: Index,
+    },
     /// Some of the messages that are out are settled together, as one command would do it.
-    Settle { first: Index, count: usize, how: Settlement },
-    Get { no_ack: bool },
+    Settle {
+        first: Index,
+        count: usize,
+        how: Settlement,
+    },
+    Get {
+        no_ack: bool,
+    },
     Purge,
     /// The socket of a connection has taken everything it was given.
-    Drain { connection: usize },
+    Drain {
+        connection: usize,
+    },
     /// basic.qos with global = true.
-    Limit { channel: usize, limit: u32 },
+    Limit {
+        channel: usize,
+        limit: u32,
+    },
     /// The store gives the answers that are due.
     Answer,
 }

@@ -10,8 +10,8 @@ use crate::effects::{Effects, push_settle};
 use crate::entry::Entry;
 use crate::mailbox::{ChannelCredit, Delivery, Mailbox, Notice};
 use crate::queue::{
-    ConsumeRefused, ConsumerId, GetOutcome, MessageMemory, NewConsumer, Publishing, Queue, QueueCounts,
-    QueueOptions, QueueProperties, SettledRun,
+    ConsumeRefused, ConsumerId, GetOutcome, MessageMemory, NewConsumer, Publishing, Queue,
+    QueueCounts, QueueOptions, QueueProperties, SettledRun,
 };
 use crate::{Limits, ManualClock};
 
@@ -23,13 +23,19 @@ pub(super) fn message(number: u64, persistent: bool, size: usize) -> Message {
     let digits = number.to_string();
     let body = "0".repeat(size.saturating_sub(digits.len())) + &digits;
     let mode = if persistent { 2 } else { 1 };
-    let header = PropertiesBuilder::new().delivery_mode(Some(mode)).build(body.len() as u64).unwrap();
+    let header = PropertiesBuilder::new()
+        .delivery_mode(Some(mode))
+        .build(body.len() as u64)
+        .unwrap();
     Message::from_parts(b"", b"q", &header, BodyPart::Slice(body.as_bytes())).unwrap()
 }
 
 /// The number in the body of a message.
 pub(super) fn number(message: &Message) -> u64 {
-    std::str::from_utf8(message.body()).unwrap().parse().unwrap()
+    std::str::from_utf8(message.body())
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// What a queue is declared as in these tests.
@@ -68,31 +74,63 @@ impl Rig {
 impl<S: Store> Rig<S> {
     pub(super) fn on(store: S, properties: QueueProperties, memory_limit: usize) -> Self {
         let store = Arc::new(store);
-        let limits = Limits { message_memory_bytes: memory_limit, ..Limits::default() };
-        let shared = Arc::new(Shared::new(limits, Arc::clone(&store) as _, Arc::new(ManualClock::default())));
-        let queue = Arc::new(Queue::new(store.next_queue_id(), properties, Arc::clone(&shared), Weak::new()));
-        Self { store, memory: Arc::clone(&shared.memory), shared, queue, effects: Effects::default() }
+        let limits = Limits {
+            message_memory_bytes: memory_limit,
+            ..Limits::default()
+        };
+        let shared = Arc::new(Shared::new(
+            limits,
+            Arc::clone(&store) as _,
+            Arc::new(ManualClock::default()),
+        ));
+        let queue = Arc::new(Queue::new(
+            store.next_queue_id(),
+            properties,
+            Arc::clone(&shared),
+            Weak::new(),
+        ));
+        Self {
+            store,
+            memory: Arc::clone(&shared.memory),
+            shared,
+            queue,
+            effects: Effects::default(),
+        }
     }
 
     /// Put the queue in the place of one found after a restart: same id, all of its messages in the store.
     pub(super) fn recover(&mut self, next_seq: u64, messages: u64, bytes: u64) {
         let properties = self.queue.properties().clone();
-        let queue = Queue::new(self.queue.id(), properties, Arc::clone(&self.shared), Weak::new());
+        let queue = Queue::new(
+            self.queue.id(),
+            properties,
+            Arc::clone(&self.shared),
+            Weak::new(),
+        );
         self.queue = Arc::new(queue.recovered(next_seq, messages, bytes));
     }
 
     /// Publish one run; gives what confirms would wait for, by confirm number.
-    pub(super) fn publish(&mut self, messages: impl IntoIterator<Item = Message>) -> Vec<(u64, Ticket)> {
+    pub(super) fn publish(
+        &mut self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<(u64, Ticket)> {
         let mut run: Vec<Publishing> = (1..)
             .zip(messages)
-            .map(|(confirm, message)| Publishing { message, channel: 1, confirm })
+            .map(|(confirm, message)| Publishing {
+                message,
+                channel: 1,
+                confirm,
+            })
             .collect();
         let mut waiting = Vec::new();
         let confirmed_by = &mut |channel, confirm, ticket| {
             assert_eq!(channel, 1);
             waiting.push((confirm, ticket));
         };
-        self.queue.publish(&mut run, &mut self.effects, confirmed_by).unwrap();
+        self.queue
+            .publish(&mut run, &mut self.effects, confirmed_by)
+            .unwrap();
         assert!(run.is_empty(), "a run is taken whole");
         waiting
     }
@@ -106,8 +144,18 @@ impl<S: Store> Rig<S> {
         self.try_consume(reader, options).unwrap()
     }
 
-    pub(super) fn try_consume(&mut self, reader: &Reader, options: Options) -> Result<ConsumerId, ConsumeRefused> {
-        let Options { key, no_ack, exclusive, prefetch, priority } = options;
+    pub(super) fn try_consume(
+        &mut self,
+        reader: &Reader,
+        options: Options,
+    ) -> Result<ConsumerId, ConsumeRefused> {
+        let Options {
+            key,
+            no_ack,
+            exclusive,
+            prefetch,
+            priority,
+        } = options;
         let new = NewConsumer {
             key,
             mailbox: Arc::clone(&reader.mailbox),
@@ -121,7 +169,9 @@ impl<S: Store> Rig<S> {
     }
 
     pub(super) fn get(&mut self, no_ack: bool, reader: &Reader, request: u64) -> GetOutcome {
-        self.queue.get(no_ack, &reader.mailbox, 1, request, &mut self.effects).unwrap()
+        self.queue
+            .get(no_ack, &reader.mailbox, 1, request, &mut self.effects)
+            .unwrap()
     }
 
     /// Acknowledge messages of one consumer.
@@ -130,7 +180,11 @@ impl<S: Store> Rig<S> {
     }
 
     /// Settle messages: the store hears of it, then the queue, as a session does it.
-    pub(super) fn settle<'a>(&mut self, runs: &[SettledRun], entries: impl IntoIterator<Item = &'a Entry>) {
+    pub(super) fn settle<'a>(
+        &mut self,
+        runs: &[SettledRun],
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) {
         let mut settles: Vec<Operation> = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.stored.is_stored()) {
             push_settle(&mut settles, self.queue.id(), entry.seq, entry.stored);
@@ -153,7 +207,9 @@ impl<S: Store> Rig<S> {
             entry.delivery_count += 1;
         }
         entries.sort_by_key(|entry| entry.seq);
-        self.queue.requeue(entries, runs, &mut self.effects).unwrap();
+        self.queue
+            .requeue(entries, runs, &mut self.effects)
+            .unwrap();
     }
 
     /// The reader's socket has taken everything: consumers that were passed over go on.
@@ -197,12 +253,18 @@ impl Reader {
 
     /// A connection that is full over `high` octets and free again at `low`.
     pub(super) fn with_marks(high: usize, low: usize) -> Self {
-        Self { mailbox: Arc::new(Mailbox::new(high, low)), credit: Arc::default() }
+        Self {
+            mailbox: Arc::new(Mailbox::new(high, low)),
+            credit: Arc::default(),
+        }
     }
 
     /// Another channel of the same connection.
     pub(super) fn channel(&self) -> Self {
-        Self { mailbox: Arc::clone(&self.mailbox), credit: Arc::default() }
+        Self {
+            mailbox: Arc::clone(&self.mailbox),
+            credit: Arc::default(),
+        }
     }
 
     pub(super) fn notices(&self) -> Vec<Notice> {
@@ -224,7 +286,10 @@ impl Reader {
 
     /// As [`Reader::deliveries`], when it does not matter to which consumer they went.
     pub(super) fn entries(&self) -> Vec<Entry> {
-        self.deliveries().into_iter().map(|delivery| delivery.entry).collect()
+        self.deliveries()
+            .into_iter()
+            .map(|delivery| delivery.entry)
+            .collect()
     }
 
     /// Numbers of the messages that came.
@@ -234,7 +299,10 @@ impl Reader {
 
     /// Keys of the consumers that the messages went to, in order.
     pub(super) fn keys(&self) -> Vec<u32> {
-        self.deliveries().into_iter().map(|delivery| delivery.consumer).collect()
+        self.deliveries()
+            .into_iter()
+            .map(|delivery| delivery.consumer)
+            .collect()
     }
 
     /// The socket has taken these octets.
@@ -249,6 +317,13 @@ pub(super) fn numbers(entries: &[Entry]) -> Vec<u64> {
 
 /// The run that settles these messages of one consumer.
 pub(super) fn run_of(consumer: Option<ConsumerId>, entries: &[Entry]) -> SettledRun {
-    let bytes = entries.iter().map(|entry| entry.message.body().len() as u64).sum();
-    SettledRun { consumer, messages: u32::try_from(entries.len()).unwrap(), bytes }
+    let bytes = entries
+        .iter()
+        .map(|entry| entry.message.body().len() as u64)
+        .sum();
+    SettledRun {
+        consumer,
+        messages: u32::try_from(entries.len()).unwrap(),
+        bytes,
+    }
 }

@@ -20,7 +20,10 @@ fn client(node: &Node) -> Client {
 fn drained(node: &Node) -> Vec<String> {
     let mut client = node.client();
     client.call(1, consume_no_ack("q", "t"));
-    client.heard()[1..].iter().map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned()).collect()
+    client.heard()[1..]
+        .iter()
+        .map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -52,8 +55,15 @@ fn a_closed_connection_gives_back_what_is_unacknowledged_in_order() {
     client.skip();
     client.close();
     assert_eq!(node.counts(), (3, 0, 0));
-    assert_eq!(drained(&node), ["a redelivered", "c redelivered", "d redelivered"]);
-    assert_eq!(node.broker.connections(), 1, "the one that is not closed is the one that drained");
+    assert_eq!(
+        drained(&node),
+        ["a redelivered", "c redelivered", "d redelivered"]
+    );
+    assert_eq!(
+        node.broker.connections(),
+        1,
+        "the one that is not closed is the one that drained"
+    );
 }
 
 #[test]
@@ -68,7 +78,11 @@ fn what_never_left_the_mailbox_is_not_redelivered() {
         } else {
             client.close();
         }
-        assert_eq!(drained(&node), ["a", "b", "c", "d"], "by channel: {by_channel}");
+        assert_eq!(
+            drained(&node),
+            ["a", "b", "c", "d"],
+            "by channel: {by_channel}"
+        );
     }
 }
 
@@ -93,7 +107,12 @@ fn what_comes_back_goes_to_the_next_consumer_in_order() {
         }
         assert_eq!(
             next.heard(),
-            ["1 deliver n 1 a redelivered", "1 deliver n 2 b redelivered", "1 deliver n 3 c", "1 deliver n 4 d"],
+            [
+                "1 deliver n 1 a redelivered",
+                "1 deliver n 2 b redelivered",
+                "1 deliver n 3 c",
+                "1 deliver n 4 d"
+            ],
             "by channel: {by_channel}"
         );
     }
@@ -123,9 +142,21 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
     for end in [End::Cancel, End::Channel, End::Connection] {
         let node = Node::new();
         let mut client = node.client();
-        client.call(1, queue::Declare { auto_delete: true, ..declare("q") });
+        client.call(
+            1,
+            queue::Declare {
+                auto_delete: true,
+                ..declare("q")
+            },
+        );
         client.publish(1, to("q", "a"));
-        client.call(1, basic::Get { no_ack: true, ..get("q") });
+        client.call(
+            1,
+            basic::Get {
+                no_ack: true,
+                ..get("q")
+            },
+        );
         assert_eq!(node.broker.queue_totals().queues, 1, "a get is no consumer");
         client.call(1, consume("q", "t"));
         client.call(2, consume("q", "u"));
@@ -135,7 +166,11 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
         match end {
             End::Cancel => {
                 client.call(2, cancel("u"));
-                assert_eq!(client.heard(), ["2 cancel-ok u"], "no basic.cancel for who cancels");
+                assert_eq!(
+                    client.heard(),
+                    ["2 cancel-ok u"],
+                    "no basic.cancel for who cancels"
+                );
             }
             End::Channel => client.close_channel(2),
             End::Connection => client.close(),
@@ -149,7 +184,13 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
 fn an_auto_delete_queue_takes_its_messages_with_it() {
     let node = Node::new();
     let mut client = node.client();
-    client.call(1, queue::Declare { auto_delete: true, ..declare("q") });
+    client.call(
+        1,
+        queue::Declare {
+            auto_delete: true,
+            ..declare("q")
+        },
+    );
     client.call(2, get("q"));
     client.publish(1, to("q", "a"));
     client.call(2, get("q"));
@@ -160,25 +201,57 @@ fn an_auto_delete_queue_takes_its_messages_with_it() {
     client.close_channel(1);
     client.skip();
     client.ack(2, 1, false);
-    client.call(2, queue::Declare { passive: true, ..declare("q") });
-    assert_eq!(client.heard(), ["2 close 404 NOT_FOUND - no queue 'q' in vhost '/' 50 10"]);
+    client.call(
+        2,
+        queue::Declare {
+            passive: true,
+            ..declare("q")
+        },
+    );
+    assert_eq!(
+        client.heard(),
+        ["2 close 404 NOT_FOUND - no queue 'q' in vhost '/' 50 10"]
+    );
 }
 
 #[test]
 fn exclusive_queues_go_with_their_connection() {
     let node = Node::new();
     let mut client = node.client();
-    client.call(1, queue::Declare { exclusive: true, ..declare("mine") });
-    client.call(1, queue::Declare { exclusive: true, durable: true, ..declare("mine too") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine")
+        },
+    );
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            durable: true,
+            ..declare("mine too")
+        },
+    );
     client.call(1, declare("shared"));
     client.publish(1, to("mine", "a"));
     client.close_channel(1);
     client.skip();
-    assert_eq!(node.broker.queue_totals().queues, 3, "with the connection, not with the channel");
+    assert_eq!(
+        node.broker.queue_totals().queues,
+        3,
+        "with the connection, not with the channel"
+    );
     client.close();
     assert_eq!(node.broker.queue_totals().queues, 1);
     let mut other = node.client();
-    other.call(1, queue::Declare { exclusive: true, ..declare("mine") });
+    other.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine")
+        },
+    );
     assert_eq!(other.heard(), ["1 declare-ok mine 0 0"]);
 }
 
@@ -186,15 +259,30 @@ fn exclusive_queues_go_with_their_connection() {
 fn the_exclusive_queue_of_another_connection_cancels_its_consumers_nowhere_else() {
     let node = Node::new();
     let mut client = node.client();
-    client.call(1, queue::Declare { exclusive: true, ..declare("mine") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine")
+        },
+    );
     client.call(1, consume("mine", "t"));
     client.call(1, super::rig::delete("mine"));
     assert_eq!(
         client.heard(),
-        ["1 declare-ok mine 0 0", "1 consume-ok t", "1 cancel t", "1 delete-ok 0"]
+        [
+            "1 declare-ok mine 0 0",
+            "1 consume-ok t",
+            "1 cancel t",
+            "1 delete-ok 0"
+        ]
     );
     client.close();
-    assert_eq!(node.broker.totals().queues_deleted, 1, "not a second time with the connection");
+    assert_eq!(
+        node.broker.totals().queues_deleted,
+        1,
+        "not a second time with the connection"
+    );
 }
 
 #[test]
@@ -224,10 +312,17 @@ fn a_connection_that_is_asked_to_end_hears_the_reason() {
     node.broker.close_connections(&CloseReason::Shutdown);
     assert!(client.is_woken());
     let error = client.poll_unwritten().unwrap_err();
-    assert_eq!(error.text, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'");
+    assert_eq!(
+        error.text,
+        "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
+    );
     client.close();
     let mut client = node.client();
-    node.broker.close_connections(&CloseReason::Forced("too long".to_owned()));
+    node.broker
+        .close_connections(&CloseReason::Forced("too long".to_owned()));
     let error = client.poll_unwritten().unwrap_err();
-    assert_eq!((error.code.as_u16(), error.text.as_str()), (320, "CONNECTION_FORCED - too long"));
+    assert_eq!(
+        (error.code.as_u16(), error.text.as_str()),
+        (320, "CONNECTION_FORCED - too long")
+    );
 }

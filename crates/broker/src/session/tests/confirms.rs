@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leveret_store::{
-    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, MemoryStore, Operation, QueueId, Seq, Store, StoreError,
-    Ticket, Usage,
+    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, MemoryStore, Operation, QueueId, Seq,
+    Store, StoreError, Ticket, Usage,
 };
 use leveret_wire::method::queue;
 
 use super::rig::{
-    Client, Node, bind, confirm_select, consume_no_ack, declare, declare_durable, declare_exchange, delete, persistent,
-    routed, to,
+    Client, Node, bind, confirm_select, consume_no_ack, declare, declare_durable, declare_exchange,
+    delete, persistent, routed, to,
 };
 use crate::Limits;
 
@@ -86,7 +86,13 @@ fn what_needs_no_disk_is_confirmed_with_the_flush() {
 fn an_exclusive_queue_does_not_last_whatever_its_flag_says() {
     let node = Node::new();
     let mut client = publisher(&node);
-    client.call(1, queue::Declare { exclusive: true, ..declare_durable("e") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare_durable("e")
+        },
+    );
     client.publish(1, persistent("e", "a"));
     assert_eq!(client.heard(), ["1 declare-ok e 0 0", "1 ack 1"]);
 }
@@ -97,7 +103,10 @@ fn a_confirm_covers_nothing_that_still_waits() {
     let mut client = publisher(&node);
     client.publish(1, persistent("d", "a"));
     client.publish(1, to("t", "b"));
-    assert!(client.heard().is_empty(), "an ack for 2 alone may come, but not one that covers 1");
+    assert!(
+        client.heard().is_empty(),
+        "an ack for 2 alone may come, but not one that covers 1"
+    );
     node.sync();
     assert_eq!(client.heard(), ["1 ack 2 multiple"]);
 }
@@ -113,11 +122,19 @@ fn a_message_for_several_queues_is_confirmed_once_and_after_the_last() {
     }
     node.sync();
     client.skip();
-    client.publish(1, persistent("amq.fanout", "x").with_routing(b"amq.fanout", b"").unwrap());
+    client.publish(
+        1,
+        persistent("amq.fanout", "x")
+            .with_routing(b"amq.fanout", b"")
+            .unwrap(),
+    );
     client.flush();
     let newest = node.store.newest();
     node.store.make_durable(Ticket(newest.0 - 1));
-    assert!(client.heard().is_empty(), "the other queue's copy is not durable yet");
+    assert!(
+        client.heard().is_empty(),
+        "the other queue's copy is not durable yet"
+    );
     node.sync();
     assert_eq!(client.heard(), ["1 ack 1"]);
 }
@@ -129,7 +146,10 @@ fn a_message_comes_back_before_its_confirm() {
     client.publish_mandatory(1, to("nowhere", "a"));
     client.publish_mandatory(1, to("t", "b"));
     client.publish_mandatory(1, to("nowhere", "c"));
-    assert_eq!(client.heard(), ["1 return a", "1 return c", "1 ack 3 multiple"]);
+    assert_eq!(
+        client.heard(),
+        ["1 return a", "1 return c", "1 ack 3 multiple"]
+    );
 }
 
 #[test]
@@ -140,7 +160,10 @@ fn a_message_comes_back_before_its_confirm_when_the_channel_is_held() {
     client.publish_mandatory(1, to("nowhere", "a"));
     assert!(client.heard().is_empty());
     node.sync();
-    assert_eq!(client.heard(), ["1 declare-ok d2 0 0", "1 return a", "1 ack 1"]);
+    assert_eq!(
+        client.heard(),
+        ["1 declare-ok d2 0 0", "1 return a", "1 ack 1"]
+    );
 }
 
 #[test]
@@ -154,10 +177,17 @@ fn each_channel_counts_for_itself() {
     client.publish(1, to("t", "c"));
     let mut heard = client.heard();
     heard.sort();
-    assert_eq!(heard, ["1 ack 2 multiple", "2 ack 1", "2 confirm.select-ok"]);
+    assert_eq!(
+        heard,
+        ["1 ack 2 multiple", "2 ack 1", "2 confirm.select-ok"]
+    );
     client.call(1, confirm_select());
     client.publish(1, to("t", "d"));
-    assert_eq!(client.heard(), ["1 confirm.select-ok", "1 ack 3"], "a second select does not begin anew");
+    assert_eq!(
+        client.heard(),
+        ["1 confirm.select-ok", "1 ack 3"],
+        "a second select does not begin anew"
+    );
 }
 
 #[test]
@@ -169,7 +199,10 @@ fn a_refused_message_is_not_confirmed() {
     client.skip();
     client.publish(1, routed("nowhere", "k", "b"));
     client.publish(1, to("t", "c"));
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no exchange 'nowhere' in vhost '/' 60 40"]);
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no exchange 'nowhere' in vhost '/' 60 40"]
+    );
 }
 
 #[test]
@@ -185,7 +218,11 @@ fn a_channel_that_ended_confirms_nothing_more() {
     client.publish(1, persistent("d", "c"));
     client.flush();
     node.sync();
-    assert_eq!(client.heard(), ["1 confirm.select-ok", "1 ack 2 multiple"], "the new channel counts from 1");
+    assert_eq!(
+        client.heard(),
+        ["1 confirm.select-ok", "1 ack 2 multiple"],
+        "the new channel counts from 1"
+    );
 }
 
 #[test]
@@ -223,8 +260,18 @@ fn confirms_are_counted() {
     client.publish(2, to("t", "d"));
     client.flush();
     let totals = node.broker.totals();
-    assert_eq!((totals.received, totals.received_confirm, totals.confirmed), (4, 3, 3));
-    assert_eq!((totals.routed, totals.unroutable_dropped, totals.unroutable_returned), (2, 1, 1));
+    assert_eq!(
+        (totals.received, totals.received_confirm, totals.confirmed),
+        (4, 3, 3)
+    );
+    assert_eq!(
+        (
+            totals.routed,
+            totals.unroutable_dropped,
+            totals.unroutable_returned
+        ),
+        (2, 1, 1)
+    );
     assert_eq!((totals.publishers_opened, totals.publishers_closed), (2, 0));
     client.close();
     assert_eq!(node.broker.totals().publishers_closed, 2);

@@ -39,7 +39,13 @@ fn a_store_that_fails_ends_the_connection() {
     client.publish(1, persistent("d", "a"));
     let error = client.try_flush().unwrap_err();
     assert_eq!(error.code.as_u16(), 541);
-    assert!(error.text.starts_with("INTERNAL_ERROR - the store failed: "), "{}", error.text);
+    assert!(
+        error
+            .text
+            .starts_with("INTERNAL_ERROR - the store failed: "),
+        "{}",
+        error.text
+    );
     client.close();
     assert_eq!(node.broker.connections(), 0);
 }
@@ -53,7 +59,11 @@ fn a_sync_that_fails_ends_the_connections_that_wait_for_it() {
     client.flush();
     other.call(1, declare_durable("d2"));
     node.store.poison("disk on fire");
-    node.store.fail(Call::Report, 1, StoreError::Poisoned("disk on fire".to_owned()));
+    node.store.fail(
+        Call::Report,
+        1,
+        StoreError::Poisoned("disk on fire".to_owned()),
+    );
     sync(&node);
     for client in [&mut client, &mut other] {
         assert!(client.is_woken() || client.lines().is_empty());
@@ -70,11 +80,23 @@ fn a_declaration_that_can_not_be_stored_is_no_success() {
     let mut client = client(&node);
     node.store.fail(Call::Change, 1, StoreError::Full);
     let error = client.try_call(1, declare_durable("d2")).unwrap_err();
-    assert_eq!((error.code.as_u16(), error.class, error.method), (541, 50, 10));
+    assert_eq!(
+        (error.code.as_u16(), error.class, error.method),
+        (541, 50, 10)
+    );
     client.close();
     let mut client = node.client();
-    client.call(1, queue::Declare { passive: true, ..declare("d2") });
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no queue 'd2' in vhost '/' 50 10"]);
+    client.call(
+        1,
+        queue::Declare {
+            passive: true,
+            ..declare("d2")
+        },
+    );
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no queue 'd2' in vhost '/' 50 10"]
+    );
 }
 
 #[test]
@@ -82,7 +104,13 @@ fn a_connection_ended_by_the_store_gives_back_what_it_had() {
     let node = node();
     let mut client = client(&node);
     client.call(1, declare("q"));
-    client.call(1, queue::Declare { exclusive: true, ..declare("mine") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine")
+        },
+    );
     client.publish(1, to("q", "a"));
     client.publish(1, to("q", "b"));
     client.call(1, get("q"));
@@ -93,7 +121,11 @@ fn a_connection_ended_by_the_store_gives_back_what_it_had() {
     client.try_flush().unwrap_err();
     client.close();
     assert_eq!(node.counts(), (2, 0, 0));
-    assert_eq!(node.broker.queue_totals().queues, 2, "its exclusive queue has gone");
+    assert_eq!(
+        node.broker.queue_totals().queues,
+        2,
+        "its exclusive queue has gone"
+    );
 }
 
 #[test]
@@ -102,7 +134,13 @@ fn a_connection_ends_as_a_whole_though_the_store_takes_nothing() {
     let mut client = client(&node);
     client.publish(1, persistent("d", "a"));
     client.call(1, declare("q"));
-    client.call(1, queue::Declare { exclusive: true, ..declare("mine") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine")
+        },
+    );
     client.publish(1, to("q", "b"));
     client.call(1, get("d"));
     client.call(2, get("d"));
@@ -119,7 +157,11 @@ fn a_connection_ends_as_a_whole_though_the_store_takes_nothing() {
     }
     client.close();
     let totals = node.broker.queue_totals();
-    assert_eq!((totals.queues, totals.consumers), (2, 1), "exclusive queue and consumers have gone");
+    assert_eq!(
+        (totals.queues, totals.consumers),
+        (2, 1),
+        "exclusive queue and consumers have gone"
+    );
     assert_eq!(totals.ready, 1, "b is back");
 }
 
@@ -147,7 +189,14 @@ fn what_a_full_store_refused_does_not_come_back_later() {
     let mut reader = after.client();
     reader.call(1, consume("d", "t"));
     after.store.answer();
-    assert_eq!(reader.heard(), ["1 consume-ok t", "1 deliver t 1 1 redelivered", "1 deliver t 2 2"]);
+    assert_eq!(
+        reader.heard(),
+        [
+            "1 consume-ok t",
+            "1 deliver t 1 1 redelivered",
+            "1 deliver t 2 2"
+        ]
+    );
 }
 
 #[test]
@@ -168,14 +217,21 @@ fn operations_left_over_from_a_failure_are_not_written_with_others() {
     assert_eq!(waiting.heard(), ["1 deliver w 1 first redelivered"]);
     sync(&node);
     let after = Node::on(node.store.inner().reopen(), Limits::default());
-    assert_eq!(after.counts(), (1, 0, 0), "the refused message has got into the store");
+    assert_eq!(
+        after.counts(),
+        (1, 0, 0),
+        "the refused message has got into the store"
+    );
 }
 
 /// A publisher whose unsynced octets were within the limit when it flushed, and are not any more
 /// when its socket is to be read, because of others.
 #[test]
 fn a_publisher_that_is_held_back_is_woken_when_it_may_go_on() {
-    let node = Node::with_limits(Limits { unsynced_bytes: 2_000, ..Limits::default() });
+    let node = Node::with_limits(Limits {
+        unsynced_bytes: 2_000,
+        ..Limits::default()
+    });
     let mut first = node.client();
     first.call(1, declare_durable("d"));
     node.sync();
@@ -189,17 +245,26 @@ fn a_publisher_that_is_held_back_is_woken_when_it_may_go_on() {
     second.publish(1, persistent("d", &"x".repeat(4_000)));
     second.flush();
     second.poll_unwritten().unwrap();
-    assert!(!first.wants_input(), "the node has too much that is not durable");
+    assert!(
+        !first.wants_input(),
+        "the node has too much that is not durable"
+    );
     assert!(!second.wants_input());
     node.sync();
     assert!(first.wants_input() && second.wants_input());
     assert!(second.is_woken());
-    assert!(first.is_woken(), "nobody tells it that its socket can be read again");
+    assert!(
+        first.is_woken(),
+        "nobody tells it that its socket can be read again"
+    );
 }
 
 #[test]
 fn a_publisher_of_transient_messages_is_not_held_back() {
-    let node = Node::with_limits(Limits { unsynced_bytes: 0, ..Limits::default() });
+    let node = Node::with_limits(Limits {
+        unsynced_bytes: 0,
+        ..Limits::default()
+    });
     let mut client = node.client();
     client.call(1, declare_durable("d"));
     node.sync();

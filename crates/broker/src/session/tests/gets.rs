@@ -7,7 +7,10 @@ use crate::Limits;
 
 /// A client, and a queue `q` whose two messages `x` and `y` only the store has.
 fn paged_out() -> (Node, Client) {
-    let node = Node::with_limits(Limits { message_memory_bytes: 0, ..Limits::default() });
+    let node = Node::with_limits(Limits {
+        message_memory_bytes: 0,
+        ..Limits::default()
+    });
     let mut client = node.client();
     client.call(2, declare("q"));
     client.publish(2, to("q", "first"));
@@ -35,17 +38,31 @@ fn a_get_is_answered_with_the_oldest_message() {
     client.publish(1, to("q", "a"));
     client.publish(1, to("q", "b"));
     client.call(1, get("q"));
-    client.call(1, basic::Get { no_ack: true, ..get("q") });
+    client.call(
+        1,
+        basic::Get {
+            no_ack: true,
+            ..get("q")
+        },
+    );
     client.call(1, get("q"));
     assert_eq!(
         client.heard(),
-        ["1 declare-ok q 0 0", "1 get-ok 1 left 1 a", "1 get-ok 2 left 0 b", "1 get-empty"]
+        [
+            "1 declare-ok q 0 0",
+            "1 get-ok 1 left 1 a",
+            "1 get-ok 2 left 0 b",
+            "1 get-empty"
+        ]
     );
     client.ack(1, 1, false);
     client.flush();
     assert_eq!(node.counts(), (0, 0, 0));
     let totals = node.broker.totals();
-    assert_eq!((totals.got_manual_ack, totals.got_auto_ack, totals.get_empty), (1, 1, 1));
+    assert_eq!(
+        (totals.got_manual_ack, totals.got_auto_ack, totals.get_empty),
+        (1, 1, 1)
+    );
 }
 
 #[test]
@@ -62,7 +79,12 @@ fn a_get_that_waits_for_the_store_keeps_its_place() {
     assert!(client.is_woken());
     assert_eq!(
         client.heard(),
-        ["1 get-ok 1 left 1 x", "1 declare-ok t 0 0", "1 get-ok 2 left 0 y", "1 get-empty"]
+        [
+            "1 get-ok 1 left 1 x",
+            "1 declare-ok t 0 0",
+            "1 get-ok 2 left 0 y",
+            "1 get-empty"
+        ]
     );
     assert!(client.is_settled());
     client.ack(1, 2, true);
@@ -78,7 +100,10 @@ fn a_get_comes_before_a_consumer_that_starts_later() {
     node.store.answer();
     let mut heard = client.heard();
     heard.sort();
-    assert_eq!(heard, ["1 get-ok 1 left 1 x", "2 consume-ok c", "2 deliver c 1 y"]);
+    assert_eq!(
+        heard,
+        ["1 get-ok 1 left 1 x", "2 consume-ok c", "2 deliver c 1 y"]
+    );
 }
 
 #[test]

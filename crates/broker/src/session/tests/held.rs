@@ -3,8 +3,8 @@
 use leveret_wire::method::exchange;
 
 use super::rig::{
-    Client, Node, cancel, consume, consume_no_ack, declare, declare_durable, declare_exchange, delete, get, persistent,
-    to,
+    Client, Node, cancel, consume, consume_no_ack, declare, declare_durable, declare_exchange,
+    delete, get, persistent, to,
 };
 
 /// A client with a transient queue `q` that holds `a` and `b`.
@@ -22,15 +22,28 @@ fn a_durable_declaration_is_answered_when_it_is_durable() {
     let node = Node::new();
     let mut client = node.client();
     client.call(1, declare_durable("d"));
-    client.call(1, exchange::Declare { durable: true, ..declare_exchange("x", "direct") });
+    client.call(
+        1,
+        exchange::Declare {
+            durable: true,
+            ..declare_exchange("x", "direct")
+        },
+    );
     assert!(client.heard().is_empty());
     assert!(!client.is_settled());
     node.sync();
     assert!(client.is_woken());
-    assert_eq!(client.heard(), ["1 declare-ok d 0 0", "1 exchange.declare-ok"]);
+    assert_eq!(
+        client.heard(),
+        ["1 declare-ok d 0 0", "1 exchange.declare-ok"]
+    );
     assert!(client.is_settled());
     client.call(1, declare_durable("d"));
-    assert_eq!(client.heard(), ["1 declare-ok d 0 0"], "there already: nothing to wait for");
+    assert_eq!(
+        client.heard(),
+        ["1 declare-ok d 0 0"],
+        "there already: nothing to wait for"
+    );
 }
 
 #[test]
@@ -77,7 +90,15 @@ fn other_channels_are_not_held() {
     client.call(1, declare_durable("d"));
     client.call(2, consume_no_ack("q", "c"));
     client.call(2, declare("t"));
-    assert_eq!(client.heard(), ["2 consume-ok c", "2 declare-ok t 0 0", "2 deliver c 1 a", "2 deliver c 2 b"]);
+    assert_eq!(
+        client.heard(),
+        [
+            "2 consume-ok c",
+            "2 declare-ok t 0 0",
+            "2 deliver c 1 a",
+            "2 deliver c 2 b"
+        ]
+    );
     client.close_channel(2);
     assert_eq!(client.heard(), ["2 close-ok"]);
     node.sync();
@@ -96,7 +117,10 @@ fn a_soft_error_stays_behind_what_waits() {
     node.sync();
     assert_eq!(
         client.heard(),
-        ["1 declare-ok d 0 0", "1 close 404 NOT_FOUND - no queue 'nope' in vhost '/' 60 70"]
+        [
+            "1 declare-ok d 0 0",
+            "1 close 404 NOT_FOUND - no queue 'nope' in vhost '/' 60 70"
+        ]
     );
     assert_eq!(node.counts().0, 2);
     client.open(1);
@@ -150,7 +174,13 @@ fn deliveries_behind_what_waits_outlive_their_consumer() {
     node.sync();
     assert_eq!(
         client.heard(),
-        ["1 declare-ok d 0 0", "1 consume-ok c", "1 deliver c 1 a", "1 deliver c 2 b", "1 cancel-ok c"]
+        [
+            "1 declare-ok d 0 0",
+            "1 consume-ok c",
+            "1 deliver c 1 a",
+            "1 deliver c 2 b",
+            "1 cancel-ok c"
+        ]
     );
     client.ack(1, 2, true);
     client.flush();
@@ -203,11 +233,17 @@ fn deliveries_of_a_deleted_queue_are_not_taken_for_another_consumers() {
     client.call(1, consume("other", "new"));
     node.sync();
     let heard = client.heard();
-    let to_new: Vec<&String> = heard.iter().filter(|line| line.contains("deliver new")).collect();
+    let to_new: Vec<&String> = heard
+        .iter()
+        .filter(|line| line.contains("deliver new"))
+        .collect();
     assert_eq!(to_new.len(), 1, "{heard:?}");
     assert!(to_new[0].ends_with(" x"), "{heard:?}");
     let position = |part: &str| heard.iter().position(|line| line.contains(part));
-    assert!(position("cancel old") < position("consume-ok new"), "{heard:?}");
+    assert!(
+        position("cancel old") < position("consume-ok new"),
+        "{heard:?}"
+    );
     client.ack(1, 0, true);
     client.flush();
     assert_eq!(node.counts(), (0, 0, 1));
@@ -222,10 +258,17 @@ fn deliveries_behind_what_waits_go_back_when_the_channel_closes() {
     client.poll_unwritten().unwrap();
     client.close_channel(1);
     node.sync();
-    assert_eq!(client.heard(), ["1 declare-ok d 0 0", "1 consume-ok c", "1 close-ok"]);
+    assert_eq!(
+        client.heard(),
+        ["1 declare-ok d 0 0", "1 consume-ok c", "1 close-ok"]
+    );
     assert_eq!(node.counts(), (2, 0, 0));
     client.call(2, get("q"));
-    assert_eq!(client.heard(), ["2 get-ok 1 left 1 a"], "never sent, so not redelivered");
+    assert_eq!(
+        client.heard(),
+        ["2 get-ok 1 left 1 a"],
+        "never sent, so not redelivered"
+    );
 }
 
 #[test]

@@ -29,27 +29,68 @@ enum Settlement {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Publish { at: Place, queue: usize, persistent: bool, count: usize },
-    Consume { at: Place, queue: usize },
-    Cancel { at: Place, consumer: Index },
-    Get { at: Place, queue: usize },
-    Settle { at: Place, which: Index, how: Settlement, multiple: bool },
-    Recover { at: Place },
-    Qos { at: Place, count: u16, global: bool },
+    Publish {
+        at: Place,
+        queue: usize,
+        persistent: bool,
+        count: usize,
+    },
+    Consume {
+        at: Place,
+        queue: usize,
+    },
+    Cancel {
+        at: Place,
+        consumer: Index,
+    },
+    Get {
+        at: Place,
+        queue: usize,
+    },
+    Settle {
+        at: Place,
+        which: Index,
+        how: Settlement,
+        multiple: bool,
+    },
+    Recover {
+        at: Place,
+    },
+    Qos {
+        at: Place,
+        count: u16,
+        global: bool,
+    },
     /// Declare a durable queue, so that all answers of the channel wait for the store.
-    Hold { at: Place },
+    Hold {
+        at: Place,
+    },
     /// tx.commit or tx.rollback.
-    End { commit: bool },
-    CloseChannel { at: Place },
+    End {
+        commit: bool,
+    },
+    CloseChannel {
+        at: Place,
+    },
     /// The protocol machine closes the channel.
-    FailChannel { at: Place },
-    CloseConnection { client: usize },
+    FailChannel {
+        at: Place,
+    },
+    CloseConnection {
+        client: usize,
+    },
     /// The end of a socket read.
-    Flush { client: usize },
+    Flush {
+        client: usize,
+    },
     /// The mailbox is worked off; the socket takes nothing.
-    Poll { client: usize },
+    Poll {
+        client: usize,
+    },
     /// Mailbox and socket run until nothing moves.
-    Run { client: usize },
+    Run {
+        client: usize,
+    },
     /// Everything becomes durable.
     Sync,
     /// The store answers reads.

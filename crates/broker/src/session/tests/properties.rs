@@ -35,8 +35,11 @@ fn keys(keys: &[&str]) -> ArrayBuilder {
 fn reached(client: &mut Client, message: Message) -> Vec<String> {
     client.skip();
     client.publish(1, message);
-    let mut queues: Vec<String> =
-        client.heard().iter().map(|line| line.split(' ').nth(2).unwrap().to_owned()).collect();
+    let mut queues: Vec<String> = client
+        .heard()
+        .iter()
+        .map(|line| line.split(' ').nth(2).unwrap().to_owned())
+        .collect();
     queues.sort();
     queues
 }
@@ -51,13 +54,23 @@ fn cc_and_bcc_add_routing_keys() {
         .put(b"other", &RawValue::I32(5))
         .put(b"CC", &RawValue::Array(cc.as_array()))
         .put(b"BCC", &RawValue::Array(bcc.as_array()));
-    assert_eq!(reached(&mut client, with_headers(&headers)), ["p", "q", "r"]);
+    assert_eq!(
+        reached(&mut client, with_headers(&headers)),
+        ["p", "q", "r"]
+    );
     for message in client.messages() {
         let headers = message.properties().headers().unwrap();
-        assert!(headers.get(b"BCC").is_none(), "nobody sees the blind copies");
+        assert!(
+            headers.get(b"BCC").is_none(),
+            "nobody sees the blind copies"
+        );
         assert!(headers.get(b"CC").is_some());
         assert_eq!(headers.get(b"other").unwrap().as_integer(), Some(5));
-        assert_eq!(message.routing_key(), b"p", "the key is always the primary one");
+        assert_eq!(
+            message.routing_key(),
+            b"p",
+            "the key is always the primary one"
+        );
         assert_eq!(message.body(), b"m");
     }
 }
@@ -72,7 +85,10 @@ fn a_route_with_copies_is_not_remembered_for_those_without() {
     assert_eq!(reached(&mut client, with_headers(&headers)), ["p", "q"]);
     assert_eq!(reached(&mut client, routed("", "p", "m")), ["p"]);
     assert_eq!(reached(&mut client, with_headers(&headers)), ["p", "q"]);
-    assert_eq!(reached(&mut client, with_headers(&TableBuilder::new())), ["p"]);
+    assert_eq!(
+        reached(&mut client, with_headers(&TableBuilder::new())),
+        ["p"]
+    );
 }
 
 #[test]
@@ -86,7 +102,13 @@ fn copies_work_for_other_exchanges_too() {
     headers.put(b"BCC", &RawValue::Array(copies.as_array()));
     let mut properties = PropertiesBuilder::new();
     properties.headers(Some(headers.as_table().as_bytes()));
-    assert_eq!(reached(&mut client, with_properties("amq.topic", "a.x", "m", &properties)), ["q", "r"]);
+    assert_eq!(
+        reached(
+            &mut client,
+            with_properties("amq.topic", "a.x", "m", &properties)
+        ),
+        ["q", "r"]
+    );
 }
 
 #[test]
@@ -94,7 +116,10 @@ fn elements_that_are_no_strings_are_passed_over() {
     let node = Node::new();
     let mut client = client(&node);
     let mut copies = ArrayBuilder::new();
-    copies.push(&RawValue::I32(1)).push(&RawValue::LongString(b"q")).push(&RawValue::Void);
+    copies
+        .push(&RawValue::I32(1))
+        .push(&RawValue::LongString(b"q"))
+        .push(&RawValue::Void);
     let mut headers = TableBuilder::new();
     headers.put(b"CC", &RawValue::Array(copies.as_array()));
     assert_eq!(reached(&mut client, with_headers(&headers)), ["p", "q"]);
@@ -134,7 +159,10 @@ fn with_text(property: Property, text: &str) -> Message {
 fn the_user_id_must_be_the_login() {
     let node = Node::new();
     let mut client = client(&node);
-    assert_eq!(reached(&mut client, with_text(Property::UserId, "guest")), ["p"]);
+    assert_eq!(
+        reached(&mut client, with_text(Property::UserId, "guest")),
+        ["p"]
+    );
     for other in ["other", ""] {
         client.publish(1, with_text(Property::UserId, other));
         assert_eq!(
@@ -153,7 +181,11 @@ fn an_expiration_must_be_a_number_of_milliseconds() {
     let node = Node::new();
     let mut client = client(&node);
     for good in ["60000", "+60000", "315360000000"] {
-        assert_eq!(reached(&mut client, with_text(Property::Expiration, good)), ["p"], "{good}");
+        assert_eq!(
+            reached(&mut client, with_text(Property::Expiration, good)),
+            ["p"],
+            "{good}"
+        );
     }
     let refused = [
         ("abc", "no_integer"),
@@ -168,7 +200,9 @@ fn an_expiration_must_be_a_number_of_milliseconds() {
         client.publish(1, with_text(Property::Expiration, text));
         assert_eq!(
             client.heard(),
-            [format!("1 close 406 PRECONDITION_FAILED - invalid expiration '{text}': {reason} 60 40")]
+            [format!(
+                "1 close 406 PRECONDITION_FAILED - invalid expiration '{text}': {reason} 60 40"
+            )]
         );
         client.open(1);
     }
@@ -205,8 +239,12 @@ fn what_is_wrong_first_is_what_is_told() {
     let mut headers = TableBuilder::new();
     headers.put(b"CC", &RawValue::I32(1));
     let mut properties = PropertiesBuilder::new();
-    properties.headers(Some(headers.as_table().as_bytes())).delivery_mode(Some(7));
-    properties.text(Property::UserId, Some(b"other")).expiration(Some(b"x"));
+    properties
+        .headers(Some(headers.as_table().as_bytes()))
+        .delivery_mode(Some(7));
+    properties
+        .text(Property::UserId, Some(b"other"))
+        .expiration(Some(b"x"));
     let steps: [(&str, Mend); 5] = [
         ("no exchange 'nowhere'", |_| {}),
         ("user_id property", |properties| {
@@ -224,7 +262,10 @@ fn what_is_wrong_first_is_what_is_told() {
         let exchange = if at == 0 { "nowhere" } else { "" };
         client.publish(1, with_properties(exchange, "p", "m", &properties));
         let heard = client.heard();
-        assert!(heard.len() == 1 && heard[0].contains(text), "{text}: {heard:?}");
+        assert!(
+            heard.len() == 1 && heard[0].contains(text),
+            "{text}: {heard:?}"
+        );
         client.open(1);
         mend(&mut properties);
     }
@@ -235,7 +276,10 @@ fn properties_are_relayed_as_they_came() {
     let node = Node::new();
     let mut client = client(&node);
     let mut headers = TableBuilder::new();
-    headers.put(b"k", &RawValue::Timestamp(5)).put(b"a", &RawValue::F32(1.5)).put(b"k", &RawValue::Void);
+    headers
+        .put(b"k", &RawValue::Timestamp(5))
+        .put(b"a", &RawValue::F32(1.5))
+        .put(b"k", &RawValue::Void);
     let mut properties = PropertiesBuilder::new();
     properties
         .headers(Some(headers.as_table().as_bytes()))

@@ -1,6 +1,8 @@
 //! basic.qos: the prefetch of each consumer, and the one a channel shares.
 
-use super::rig::{Client, Node, cancel, consume, consume_no_ack, declare, get, qos, qos_global, to};
+use super::rig::{
+    Client, Node, cancel, consume, consume_no_ack, declare, get, qos, qos_global, to,
+};
 
 /// A client with a queue `q` that holds `1` to `6`.
 fn client(node: &Node) -> Client {
@@ -34,7 +36,11 @@ fn prefetch_is_for_consumers_that_start_later() {
         ]
     );
     client.ack(1, 1, false);
-    assert_eq!(client.heard(), ["1 deliver one 4 4"], "the first one keeps its limit");
+    assert_eq!(
+        client.heard(),
+        ["1 deliver one 4 4"],
+        "the first one keeps its limit"
+    );
     client.ack(1, 0, true);
     let heard = client.heard();
     assert_eq!(heard.len(), 2, "{heard:?}");
@@ -49,7 +55,12 @@ fn a_shared_prefetch_holds_for_all_consumers_of_the_channel() {
     client.call(1, consume("q", "two"));
     client.call(2, consume_no_ack("q", "free"));
     let heard = client.heard();
-    let of = |tag: &str| heard.iter().filter(|line| line.contains(&format!("deliver {tag}"))).count();
+    let of = |tag: &str| {
+        heard
+            .iter()
+            .filter(|line| line.contains(&format!("deliver {tag}")))
+            .count()
+    };
     assert_eq!((of("one") + of("two"), of("free")), (3, 3));
     for body in ["a", "b"] {
         client.publish(2, to("q", body));
@@ -88,12 +99,22 @@ fn a_shared_prefetch_counts_what_is_out_already() {
     client.call(1, consume("q", "c"));
     assert_eq!(
         client.heard(),
-        ["1 get-ok 1 left 5 1", "1 get-ok 2 left 4 2", "1 qos-ok", "1 consume-ok c", "1 deliver c 3 3"]
+        [
+            "1 get-ok 1 left 5 1",
+            "1 get-ok 2 left 4 2",
+            "1 qos-ok",
+            "1 consume-ok c",
+            "1 deliver c 3 3"
+        ]
     );
     client.ack(1, 2, true);
     assert_eq!(client.heard(), ["1 deliver c 4 4", "1 deliver c 5 5"]);
     client.call(1, get("q"));
-    assert_eq!(client.heard(), ["1 get-ok 6 left 0 6"], "a get does not obey it");
+    assert_eq!(
+        client.heard(),
+        ["1 get-ok 6 left 0 6"],
+        "a get does not obey it"
+    );
     client.publish(1, to("q", "7"));
     client.ack(1, 6, false);
     assert!(client.heard().is_empty(), "but it counts");
@@ -109,16 +130,35 @@ fn raising_or_lifting_a_shared_prefetch_releases_deliveries_at_once() {
     client.call(1, consume("q", "c"));
     client.skip();
     client.call(1, qos_global(3));
-    assert_eq!(client.heard(), ["1 qos-ok", "1 deliver c 2 2", "1 deliver c 3 3"]);
+    assert_eq!(
+        client.heard(),
+        ["1 qos-ok", "1 deliver c 2 2", "1 deliver c 3 3"]
+    );
     client.call(1, qos_global(2));
     client.ack(1, 1, false);
-    assert_eq!(client.heard(), ["1 qos-ok"], "two are out, which is all that is allowed now");
+    assert_eq!(
+        client.heard(),
+        ["1 qos-ok"],
+        "two are out, which is all that is allowed now"
+    );
     client.call(1, qos_global(0));
-    assert_eq!(client.heard(), ["1 qos-ok", "1 deliver c 4 4", "1 deliver c 5 5", "1 deliver c 6 6"]);
+    assert_eq!(
+        client.heard(),
+        [
+            "1 qos-ok",
+            "1 deliver c 4 4",
+            "1 deliver c 5 5",
+            "1 deliver c 6 6"
+        ]
+    );
     client.call(1, qos_global(6));
     client.publish(1, to("q", "7"));
     client.publish(1, to("q", "8"));
-    assert_eq!(client.heard(), ["1 qos-ok", "1 deliver c 7 7"], "what came without a limit counts again");
+    assert_eq!(
+        client.heard(),
+        ["1 qos-ok", "1 deliver c 7 7"],
+        "what came without a limit counts again"
+    );
 }
 
 #[test]
@@ -150,5 +190,12 @@ fn shared_credit_that_a_channel_gave_back_unused_is_not_lost() {
     client.flush();
     client.call(1, consume("q", "d"));
     let heard = client.heard();
-    assert_eq!(heard.iter().filter(|line| line.contains("deliver d")).count(), 2, "{heard:?}");
+    assert_eq!(
+        heard
+            .iter()
+            .filter(|line| line.contains("deliver d"))
+            .count(),
+        2,
+        "{heard:?}"
+    );
 }

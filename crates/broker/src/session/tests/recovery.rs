@@ -6,12 +6,15 @@ use leveret_wire::method::{exchange, queue};
 use leveret_wire::{AMQPValue, FieldTable};
 
 use super::rig::{
-    Client, Node, bind, consume, consume_no_ack, declare, declare_durable, declare_exchange, delete, get, persistent,
-    qos, routed, to,
+    Client, Node, bind, consume, consume_no_ack, declare, declare_durable, declare_exchange,
+    delete, get, persistent, qos, routed, to,
 };
 
 fn durable_exchange(name: &str, kind: &str) -> exchange::Declare {
-    exchange::Declare { durable: true, ..declare_exchange(name, kind) }
+    exchange::Declare {
+        durable: true,
+        ..declare_exchange(name, kind)
+    }
 }
 
 fn exchange_bind(destination: &str, source: &str) -> exchange::Bind {
@@ -25,7 +28,10 @@ fn exchange_bind(destination: &str, source: &str) -> exchange::Bind {
 }
 
 fn passive(queue: &str) -> queue::Declare {
-    queue::Declare { passive: true, ..declare(queue) }
+    queue::Declare {
+        passive: true,
+        ..declare(queue)
+    }
 }
 
 /// Every message of `queue`, with its mark.
@@ -35,11 +41,19 @@ fn messages(node: &Node, queue: &str) -> Vec<String> {
     node.store.answer();
     let heard = client.heard();
     client.close();
-    heard[1..].iter().map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned()).collect()
+    heard[1..]
+        .iter()
+        .map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned())
+        .collect()
 }
 
 /// Publish to an exchange; the queues of `among` that got the message.
-fn reached(client: &mut Client, exchange: &str, routing_key: &str, among: &[&str]) -> BTreeSet<String> {
+fn reached(
+    client: &mut Client,
+    exchange: &str,
+    routing_key: &str,
+    among: &[&str],
+) -> BTreeSet<String> {
     client.skip();
     client.publish(1, routed(exchange, routing_key, "m"));
     let mut reached = BTreeSet::new();
@@ -70,9 +84,16 @@ fn persistent_messages_of_durable_queues_come_back_in_order() {
     assert_eq!(messages(&node, "d"), ["a", "b", "c", "d"]);
     let mut client = node.client();
     client.call(1, passive("t"));
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no queue 't' in vhost '/' 50 10"]);
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no queue 't' in vhost '/' 50 10"]
+    );
     let node = node.crash();
-    assert_eq!(node.counts(), (4, 0, 0), "that they were delivered is not durable yet");
+    assert_eq!(
+        node.counts(),
+        (4, 0, 0),
+        "that they were delivered is not durable yet"
+    );
 }
 
 #[test]
@@ -94,7 +115,10 @@ fn what_was_out_comes_back_redelivered_and_what_was_settled_does_not() {
     client.skip();
     node.sync();
     let node = node.crash();
-    assert_eq!(messages(&node, "d"), ["c redelivered", "d redelivered", "e redelivered", "f"]);
+    assert_eq!(
+        messages(&node, "d"),
+        ["c redelivered", "d redelivered", "e redelivered", "f"]
+    );
 }
 
 #[test]
@@ -122,7 +146,13 @@ fn a_purged_or_deleted_queue_stays_empty() {
         client.call(1, declare_durable(queue));
         client.publish(1, persistent(queue, "old"));
     }
-    client.call(1, queue::Purge { queue: "purged".into(), nowait: false });
+    client.call(
+        1,
+        queue::Purge {
+            queue: "purged".into(),
+            nowait: false,
+        },
+    );
     client.call(1, delete("deleted"));
     client.call(1, delete("again"));
     client.call(1, declare_durable("again"));
@@ -162,18 +192,41 @@ fn messages_published_after_a_restart_come_behind_the_old_ones() {
 fn durable_queues_keep_what_they_were_declared_as() {
     let node = Node::new();
     let mut client = node.client();
-    let mut declared = queue::Declare { auto_delete: true, ..declare_durable("d") };
-    declared.arguments.insert("x-max-length".into(), AMQPValue::LongInt(1_000));
-    declared.arguments.insert("custom".into(), AMQPValue::LongString("kept".into()));
+    let mut declared = queue::Declare {
+        auto_delete: true,
+        ..declare_durable("d")
+    };
+    declared
+        .arguments
+        .insert("x-max-length".into(), AMQPValue::LongInt(1_000));
+    declared
+        .arguments
+        .insert("custom".into(), AMQPValue::LongString("kept".into()));
     client.call(1, declared.clone());
-    client.call(1, queue::Declare { exclusive: true, ..declare_durable("mine") });
+    client.call(
+        1,
+        queue::Declare {
+            exclusive: true,
+            ..declare_durable("mine")
+        },
+    );
     node.sync();
     let node = node.crash();
-    assert_eq!(node.broker.queue_totals().queues, 1, "an exclusive queue never outlives its connection");
+    assert_eq!(
+        node.broker.queue_totals().queues,
+        1,
+        "an exclusive queue never outlives its connection"
+    );
     let mut client = node.client();
     client.call(1, declared.clone());
     assert_eq!(client.heard(), ["1 declare-ok d 0 0"]);
-    client.call(1, queue::Declare { auto_delete: false, ..declared });
+    client.call(
+        1,
+        queue::Declare {
+            auto_delete: false,
+            ..declared
+        },
+    );
     assert_eq!(
         client.heard(),
         [
@@ -184,7 +237,11 @@ fn durable_queues_keep_what_they_were_declared_as() {
     client.call(2, consume("d", "t"));
     client.close_channel(2);
     client.skip();
-    assert_eq!(node.broker.queue_totals().queues, 0, "it goes with its next last consumer");
+    assert_eq!(
+        node.broker.queue_totals().queues,
+        0,
+        "it goes with its next last consumer"
+    );
     node.sync();
     assert_eq!(node.crash().broker.queue_totals().queues, 0);
 }
@@ -195,10 +252,19 @@ fn durable_exchanges_and_bindings_between_durable_ends_come_back() {
     let mut client = node.client();
     let before = node.broker.queue_totals().exchanges;
     let mut source = durable_exchange("source", "topic");
-    source.arguments.insert("alternate-exchange".into(), AMQPValue::LongString("amq.fanout".into()));
+    source.arguments.insert(
+        "alternate-exchange".into(),
+        AMQPValue::LongString("amq.fanout".into()),
+    );
     client.call(1, source.clone());
     client.call(1, durable_exchange("sink", "fanout"));
-    client.call(1, exchange::Declare { internal: true, ..durable_exchange("inner", "fanout") });
+    client.call(
+        1,
+        exchange::Declare {
+            internal: true,
+            ..durable_exchange("inner", "fanout")
+        },
+    );
     client.call(1, declare_exchange("passing", "fanout"));
     client.call(1, declare_durable("d"));
     client.call(1, declare_durable("e"));
@@ -208,12 +274,24 @@ fn durable_exchanges_and_bindings_between_durable_ends_come_back() {
     client.call(1, bind("d", "passing", ""));
     client.call(1, bind("e", "sink", ""));
     client.call(1, bind("e", "amq.fanout", ""));
-    client.call(1, exchange::Bind { routing_key: "b.#".into(), ..exchange_bind("sink", "source") });
+    client.call(
+        1,
+        exchange::Bind {
+            routing_key: "b.#".into(),
+            ..exchange_bind("sink", "source")
+        },
+    );
     client.call(1, exchange_bind("passing", "amq.fanout"));
     let mut arguments = FieldTable::default();
     arguments.insert("x-match".into(), AMQPValue::LongString("any".into()));
     arguments.insert("n".into(), AMQPValue::LongLongInt(5));
-    client.call(1, queue::Bind { arguments: arguments.clone(), ..bind("d", "amq.headers", "") });
+    client.call(
+        1,
+        queue::Bind {
+            arguments: arguments.clone(),
+            ..bind("d", "amq.headers", "")
+        },
+    );
     client.skip();
     node.sync();
     client.skip();
@@ -221,17 +299,34 @@ fn durable_exchanges_and_bindings_between_durable_ends_come_back() {
 
     let node = node.crash();
     let totals = node.broker.queue_totals();
-    assert_eq!((totals.exchanges, totals.queues, totals.bindings), (before + 3, 2, 5));
+    assert_eq!(
+        (totals.exchanges, totals.queues, totals.bindings),
+        (before + 3, 2, 5)
+    );
     let mut client = node.client();
     let queues = ["d", "e"];
     let only = |queue: &str| BTreeSet::from([queue.to_owned()]);
     assert_eq!(reached(&mut client, "source", "a.x", &queues), only("d"));
     assert_eq!(reached(&mut client, "source", "b.x", &queues), only("e"));
-    assert_eq!(reached(&mut client, "source", "c.x", &queues), only("e"), "by the alternate exchange");
+    assert_eq!(
+        reached(&mut client, "source", "c.x", &queues),
+        only("e"),
+        "by the alternate exchange"
+    );
     client.call(1, source);
-    client.call(1, queue::Bind { arguments: arguments.clone(), ..bind("d", "amq.headers", "") });
+    client.call(
+        1,
+        queue::Bind {
+            arguments: arguments.clone(),
+            ..bind("d", "amq.headers", "")
+        },
+    );
     assert_eq!(client.heard(), ["1 exchange.declare-ok", "1 bind-ok"]);
-    assert_eq!(node.broker.queue_totals().bindings, 5, "the same binding, types and all");
+    assert_eq!(
+        node.broker.queue_totals().bindings,
+        5,
+        "the same binding, types and all"
+    );
     client.publish(1, routed("inner", "", "m"));
     assert!(client.heard()[0].contains("cannot publish to internal exchange 'inner'"));
 }
@@ -256,13 +351,23 @@ fn what_was_removed_stays_removed() {
             arguments: FieldTable::default(),
         },
     );
-    client.call(1, exchange::Delete { exchange: "gone".into(), if_unused: false, nowait: false });
+    client.call(
+        1,
+        exchange::Delete {
+            exchange: "gone".into(),
+            if_unused: false,
+            nowait: false,
+        },
+    );
     client.call(1, delete("gone too"));
     node.sync();
     let before = node.broker.queue_totals();
     let node = node.crash();
     let after = node.broker.queue_totals();
-    assert_eq!((after.exchanges, after.queues, after.bindings), (before.exchanges, 1, 0));
+    assert_eq!(
+        (after.exchanges, after.queues, after.bindings),
+        (before.exchanges, 1, 0)
+    );
     // Nor do they come back with their ends: the definitions of the bindings are gone too.
     let mut client = node.client();
     client.call(1, durable_exchange("gone", "direct"));
@@ -280,9 +385,24 @@ fn durable_exchanges_that_went_in_a_chain_stay_gone() {
             let node = Node::new();
             let before = node.broker.queue_totals().exchanges;
             let mut client = node.client();
-            client.call(1, exchange::Declare { auto_delete: true, ..durable_exchange("outer", "fanout") });
-            let middle = exchange::Declare { auto_delete: true, ..declare_exchange("middle", "fanout") };
-            client.call(1, exchange::Declare { durable: middle_durable, ..middle });
+            client.call(
+                1,
+                exchange::Declare {
+                    auto_delete: true,
+                    ..durable_exchange("outer", "fanout")
+                },
+            );
+            let middle = exchange::Declare {
+                auto_delete: true,
+                ..declare_exchange("middle", "fanout")
+            };
+            client.call(
+                1,
+                exchange::Declare {
+                    durable: middle_durable,
+                    ..middle
+                },
+            );
             client.call(1, declare_durable("d"));
             client.call(1, bind("d", "middle", ""));
             client.call(1, exchange_bind("middle", "outer"));
@@ -302,7 +422,10 @@ fn durable_exchanges_that_went_in_a_chain_stay_gone() {
             assert_eq!(node.broker.queue_totals().exchanges, before);
             node.sync();
             let after = node.crash().broker.queue_totals().exchanges;
-            assert_eq!(after, before, "middle durable: {middle_durable}, by queue: {by_queue}");
+            assert_eq!(
+                after, before,
+                "middle durable: {middle_durable}, by queue: {by_queue}"
+            );
         }
     }
 }
@@ -330,9 +453,17 @@ fn users_and_vhosts_come_back() {
     let before = node.store.reopen();
     let first = leveret_store::Store::definitions(&before).unwrap();
     let node = node.crash();
-    assert!(node.broker.login("guest", "guest", true).unwrap().may_open("/"));
+    assert!(
+        node.broker
+            .login("guest", "guest", true)
+            .unwrap()
+            .may_open("/")
+    );
     assert!(node.broker.login("guest", "wrong", true).is_err());
-    assert!(node.broker.login("guest", "guest", false).is_err(), "guest is a local user");
+    assert!(
+        node.broker.login("guest", "guest", false).is_err(),
+        "guest is a local user"
+    );
     assert!(node.broker.vhost("/").is_some());
     let again = leveret_store::Store::definitions(&*node.store).unwrap();
     assert_eq!(first, again, "the default user is not made a second time");

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use leveret_protocol::{ChannelError, ConnectionError, Publish};
 use leveret_store::{MemoryStore, Store};
 use leveret_wire::method::{basic, confirm, exchange, queue, tx};
-use leveret_wire::{AMQPClass, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, Reject};
+use leveret_wire::{
+    AMQPClass, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, Reject,
+};
 
 use crate::{Broker, BrokerOptions, Limits, Output, Peer, Session};
 
@@ -49,7 +51,10 @@ impl Node {
 impl<S: Store> Node<S> {
     pub(super) fn on(store: S, limits: Limits) -> Self {
         let store = Arc::new(store);
-        let options = BrokerOptions { limits, ..BrokerOptions::default() };
+        let options = BrokerOptions {
+            limits,
+            ..BrokerOptions::default()
+        };
         let broker = Broker::open(options, Arc::clone(&store) as _).unwrap();
         Self { store, broker }
     }
@@ -61,9 +66,16 @@ impl<S: Store> Node<S> {
 
     pub(super) fn connect_as(&self, user: &str, consumer_cancel_notify: bool) -> Client {
         let user = Arc::new(self.broker.login(user, USER, true).unwrap());
-        let peer = Peer { name: "test".to_owned(), consumer_cancel_notify };
+        let peer = Peer {
+            name: "test".to_owned(),
+            consumer_cancel_notify,
+        };
         let session = self.broker.open_session(user, "/", peer).unwrap();
-        Client { session, recorder: Recorder::default(), woken: Arc::default() }
+        Client {
+            session,
+            recorder: Recorder::default(),
+            woken: Arc::default(),
+        }
     }
 
     /// A client with channels 1 and 2 open.
@@ -108,8 +120,13 @@ impl Client {
         self.try_call(channel, method).unwrap();
     }
 
-    pub(super) fn try_call(&mut self, channel: u16, method: impl Method) -> Result<(), ConnectionError> {
-        self.session.execute(channel, method.into_class(), &mut self.recorder)
+    pub(super) fn try_call(
+        &mut self,
+        channel: u16,
+        method: impl Method,
+    ) -> Result<(), ConnectionError> {
+        self.session
+            .execute(channel, method.into_class(), &mut self.recorder)
     }
 
     pub(super) fn publish(&mut self, channel: u16, message: Message) {
@@ -126,32 +143,84 @@ impl Client {
         message: Message,
         mandatory: bool,
     ) -> Result<(), ConnectionError> {
-        self.session.publish(channel, Publish { message, mandatory, immediate: false }, &mut self.recorder)
+        self.session.publish(
+            channel,
+            Publish {
+                message,
+                mandatory,
+                immediate: false,
+            },
+            &mut self.recorder,
+        )
     }
 
-    pub(super) fn publish_immediate(&mut self, channel: u16, message: Message) -> Result<(), ConnectionError> {
-        self.session.publish(channel, Publish { message, mandatory: false, immediate: true }, &mut self.recorder)
+    pub(super) fn publish_immediate(
+        &mut self,
+        channel: u16,
+        message: Message,
+    ) -> Result<(), ConnectionError> {
+        self.session.publish(
+            channel,
+            Publish {
+                message,
+                mandatory: false,
+                immediate: true,
+            },
+            &mut self.recorder,
+        )
     }
 
     pub(super) fn ack(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
-        self.session.ack(channel, Ack { delivery_tag, multiple }, &mut self.recorder).unwrap();
+        self.session
+            .ack(
+                channel,
+                Ack {
+                    delivery_tag,
+                    multiple,
+                },
+                &mut self.recorder,
+            )
+            .unwrap();
     }
 
     pub(super) fn nack(&mut self, channel: u16, delivery_tag: u64, multiple: bool, requeue: bool) {
-        self.session.nack(channel, Nack { delivery_tag, multiple, requeue }, &mut self.recorder).unwrap();
+        self.session
+            .nack(
+                channel,
+                Nack {
+                    delivery_tag,
+                    multiple,
+                    requeue,
+                },
+                &mut self.recorder,
+            )
+            .unwrap();
     }
 
     pub(super) fn reject(&mut self, channel: u16, delivery_tag: u64, requeue: bool) {
-        self.session.reject(channel, Reject { delivery_tag, requeue }, &mut self.recorder).unwrap();
+        self.session
+            .reject(
+                channel,
+                Reject {
+                    delivery_tag,
+                    requeue,
+                },
+                &mut self.recorder,
+            )
+            .unwrap();
     }
 
     pub(super) fn close_channel(&mut self, channel: u16) {
-        self.session.close_channel(channel, &mut self.recorder).unwrap();
+        self.session
+            .close_channel(channel, &mut self.recorder)
+            .unwrap();
     }
 
     /// The protocol machine has refused something and closed the channel.
     pub(super) fn channel_failed(&mut self, channel: u16) {
-        self.session.channel_failed(channel, &mut self.recorder).unwrap();
+        self.session
+            .channel_failed(channel, &mut self.recorder)
+            .unwrap();
     }
 
     pub(super) fn close(self) {
@@ -241,7 +310,10 @@ struct Recorder {
 impl Recorder {
     fn message(&mut self, line: &str, message: &Message, redelivered: bool) {
         let mark = if redelivered { " redelivered" } else { "" };
-        self.lines.push(format!("{line} {}{mark}", String::from_utf8_lossy(message.body())));
+        self.lines.push(format!(
+            "{line} {}{mark}",
+            String::from_utf8_lossy(message.body())
+        ));
         self.messages.push(message.clone());
     }
 }
@@ -251,12 +323,34 @@ impl Output for Recorder {
         self.lines.push(format!("{channel} {}", words(method)));
     }
 
-    fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message) {
-        self.message(&format!("{channel} deliver {consumer_tag} {delivery_tag}"), message, redelivered);
+    fn deliver(
+        &mut self,
+        channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        redelivered: bool,
+        message: &Message,
+    ) {
+        self.message(
+            &format!("{channel} deliver {consumer_tag} {delivery_tag}"),
+            message,
+            redelivered,
+        );
     }
 
-    fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message) {
-        self.message(&format!("{channel} get-ok {delivery_tag} left {message_count}"), message, redelivered);
+    fn get_ok(
+        &mut self,
+        channel: u16,
+        delivery_tag: u64,
+        redelivered: bool,
+        message_count: u32,
+        message: &Message,
+    ) {
+        self.message(
+            &format!("{channel} get-ok {delivery_tag} left {message_count}"),
+            message,
+            redelivered,
+        );
     }
 
     fn return_unroutable(&mut self, channel: u16, message: &Message) {
@@ -265,7 +359,8 @@ impl Output for Recorder {
 
     fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
         let multiple = if multiple { " multiple" } else { "" };
-        self.lines.push(format!("{channel} ack {delivery_tag}{multiple}"));
+        self.lines
+            .push(format!("{channel} ack {delivery_tag}{multiple}"));
     }
 
     fn refuse(&mut self, channel: u16, delivery_tag: u64) {
@@ -273,8 +368,17 @@ impl Output for Recorder {
     }
 
     fn close_channel(&mut self, channel: u16, error: &ChannelError) {
-        let ChannelError { code, text, class, method, .. } = error;
-        self.lines.push(format!("{channel} close {} {text} {class} {method}", code.as_u16()));
+        let ChannelError {
+            code,
+            text,
+            class,
+            method,
+            ..
+        } = error;
+        self.lines.push(format!(
+            "{channel} close {} {text} {class} {method}",
+            code.as_u16()
+        ));
     }
 
     fn accept_channel_close(&mut self, channel: u16) {
@@ -286,10 +390,17 @@ impl Output for Recorder {
 fn words(method: &AMQPClass) -> String {
     match method {
         AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => {
-            format!("declare-ok {} {} {}", ok.queue, ok.message_count, ok.consumer_count)
+            format!(
+                "declare-ok {} {} {}",
+                ok.queue, ok.message_count, ok.consumer_count
+            )
         }
-        AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok)) => format!("purge-ok {}", ok.message_count),
-        AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok)) => format!("delete-ok {}", ok.message_count),
+        AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok)) => {
+            format!("purge-ok {}", ok.message_count)
+        }
+        AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok)) => {
+            format!("delete-ok {}", ok.message_count)
+        }
         AMQPClass::Queue(queue::AMQPMethod::BindOk(_)) => "bind-ok".to_owned(),
         AMQPClass::Queue(queue::AMQPMethod::UnbindOk(_)) => "unbind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(_)) => "exchange.declare-ok".to_owned(),
@@ -297,8 +408,12 @@ fn words(method: &AMQPClass) -> String {
         AMQPClass::Exchange(exchange::AMQPMethod::BindOk(_)) => "exchange.bind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(_)) => "exchange.unbind-ok".to_owned(),
         AMQPClass::Basic(basic::AMQPMethod::QosOk(_)) => "qos-ok".to_owned(),
-        AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)) => format!("consume-ok {}", ok.consumer_tag),
-        AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)) => format!("cancel-ok {}", ok.consumer_tag),
+        AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)) => {
+            format!("consume-ok {}", ok.consumer_tag)
+        }
+        AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)) => {
+            format!("cancel-ok {}", ok.consumer_tag)
+        }
         AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
             assert!(cancel.nowait, "the client does not answer basic.cancel");
             format!("cancel {}", cancel.consumer_tag)
@@ -366,17 +481,27 @@ pub(super) fn with_properties(
 
 /// queue.declare of a transient queue.
 pub(super) fn declare(queue: &str) -> queue::Declare {
-    queue::Declare { queue: queue.into(), ..queue::Declare::default() }
+    queue::Declare {
+        queue: queue.into(),
+        ..queue::Declare::default()
+    }
 }
 
 /// queue.declare of a durable queue.
 pub(super) fn declare_durable(queue: &str) -> queue::Declare {
-    queue::Declare { durable: true, ..declare(queue) }
+    queue::Declare {
+        durable: true,
+        ..declare(queue)
+    }
 }
 
 /// exchange.declare of a transient exchange.
 pub(super) fn declare_exchange(exchange: &str, kind: &str) -> exchange::Declare {
-    exchange::Declare { exchange: exchange.into(), kind: kind.into(), ..exchange::Declare::default() }
+    exchange::Declare {
+        exchange: exchange.into(),
+        kind: kind.into(),
+        ..exchange::Declare::default()
+    }
 }
 
 pub(super) fn bind(queue: &str, exchange: &str, routing_key: &str) -> queue::Bind {
@@ -390,33 +515,55 @@ pub(super) fn bind(queue: &str, exchange: &str, routing_key: &str) -> queue::Bin
 }
 
 pub(super) fn delete(queue: &str) -> queue::Delete {
-    queue::Delete { queue: queue.into(), ..queue::Delete::default() }
+    queue::Delete {
+        queue: queue.into(),
+        ..queue::Delete::default()
+    }
 }
 
 /// basic.consume whose consumer must acknowledge.
 pub(super) fn consume(queue: &str, tag: &str) -> basic::Consume {
-    basic::Consume { queue: queue.into(), consumer_tag: tag.into(), ..basic::Consume::default() }
+    basic::Consume {
+        queue: queue.into(),
+        consumer_tag: tag.into(),
+        ..basic::Consume::default()
+    }
 }
 
 pub(super) fn consume_no_ack(queue: &str, tag: &str) -> basic::Consume {
-    basic::Consume { no_ack: true, ..consume(queue, tag) }
+    basic::Consume {
+        no_ack: true,
+        ..consume(queue, tag)
+    }
 }
 
 pub(super) fn cancel(tag: &str) -> basic::Cancel {
-    basic::Cancel { consumer_tag: tag.into(), nowait: false }
+    basic::Cancel {
+        consumer_tag: tag.into(),
+        nowait: false,
+    }
 }
 
 /// basic.get whose message must be acknowledged.
 pub(super) fn get(queue: &str) -> basic::Get {
-    basic::Get { queue: queue.into(), no_ack: false }
+    basic::Get {
+        queue: queue.into(),
+        no_ack: false,
+    }
 }
 
 pub(super) fn qos(prefetch_count: u16) -> basic::Qos {
-    basic::Qos { prefetch_count, global: false }
+    basic::Qos {
+        prefetch_count,
+        global: false,
+    }
 }
 
 pub(super) fn qos_global(prefetch_count: u16) -> basic::Qos {
-    basic::Qos { prefetch_count, global: true }
+    basic::Qos {
+        prefetch_count,
+        global: true,
+    }
 }
 
 pub(super) fn confirm_select() -> confirm::Select {

@@ -23,8 +23,11 @@ fn client(node: &Node) -> Client {
 /// The queues that get a message published to `x` with `k` now.
 fn reached(client: &mut Client) -> Vec<String> {
     client.publish(1, routed("x", "k", "m"));
-    let mut queues: Vec<String> =
-        client.heard().iter().map(|line| line.split(' ').nth(2).unwrap().to_owned()).collect();
+    let mut queues: Vec<String> = client
+        .heard()
+        .iter()
+        .map(|line| line.split(' ').nth(2).unwrap().to_owned())
+        .collect();
     queues.sort();
     queues
 }
@@ -39,7 +42,11 @@ fn unbind(queue: &str, exchange: &str, routing_key: &str) -> queue::Unbind {
 }
 
 fn delete_exchange(exchange: &str) -> exchange::Delete {
-    exchange::Delete { exchange: exchange.into(), if_unused: false, nowait: true }
+    exchange::Delete {
+        exchange: exchange.into(),
+        if_unused: false,
+        nowait: true,
+    }
 }
 
 #[test]
@@ -47,7 +54,13 @@ fn a_route_is_forgotten_when_a_binding_is_added_or_removed() {
     let node = Node::new();
     let mut client = client(&node);
     assert_eq!(reached(&mut client), ["p"]);
-    client.call(1, queue::Bind { nowait: true, ..bind("q", "x", "k") });
+    client.call(
+        1,
+        queue::Bind {
+            nowait: true,
+            ..bind("q", "x", "k")
+        },
+    );
     assert_eq!(reached(&mut client), ["p", "q"]);
     client.call(1, unbind("p", "x", "k"));
     client.skip();
@@ -75,7 +88,10 @@ fn a_route_is_forgotten_when_another_connection_changes_it() {
     assert_eq!(reached(&mut client), ["q"]);
     other.call(1, delete_exchange("x"));
     client.publish(1, routed("x", "k", "m"));
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no exchange 'x' in vhost '/' 60 40"]);
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no exchange 'x' in vhost '/' 60 40"]
+    );
 }
 
 #[test]
@@ -85,9 +101,18 @@ fn what_was_published_before_a_change_goes_the_old_way() {
     client.publish(1, routed("x", "k", "before"));
     client.call(1, unbind("p", "x", "k"));
     client.publish(1, routed("x", "k", "after"));
-    client.call(1, queue::Bind { nowait: true, ..bind("q", "x", "k") });
+    client.call(
+        1,
+        queue::Bind {
+            nowait: true,
+            ..bind("q", "x", "k")
+        },
+    );
     client.publish(1, routed("x", "k", "last"));
-    assert_eq!(client.heard(), ["1 unbind-ok", "2 deliver p 1 before", "2 deliver q 2 last"]);
+    assert_eq!(
+        client.heard(),
+        ["1 unbind-ok", "2 deliver p 1 before", "2 deliver q 2 last"]
+    );
 }
 
 #[test]
@@ -103,7 +128,12 @@ fn a_queue_that_is_declared_anew_is_found_by_its_name() {
     client.call(1, get("p"));
     assert_eq!(
         client.heard(),
-        ["2 cancel p", "1 delete-ok 0", "1 declare-ok p 0 0", "1 get-ok 1 left 0 new"]
+        [
+            "2 cancel p",
+            "1 delete-ok 0",
+            "1 declare-ok p 0 0",
+            "1 get-ok 1 left 0 new"
+        ]
     );
 }
 
@@ -111,15 +141,35 @@ fn a_queue_that_is_declared_anew_is_found_by_its_name() {
 fn more_keys_than_are_remembered_still_find_their_queues() {
     let node = Node::new();
     let mut client = client(&node);
-    client.call(1, queue::Bind { nowait: true, ..bind("q", "amq.topic", "#") });
+    client.call(
+        1,
+        queue::Bind {
+            nowait: true,
+            ..bind("q", "amq.topic", "#")
+        },
+    );
     for round in 0..2 {
         for key in 0..5_000 {
             client.publish(1, routed("amq.topic", &format!("k.{key}"), "m"));
         }
         client.publish(1, routed("x", "k", "m"));
         let heard = client.heard();
-        assert_eq!(heard.iter().filter(|line| line.contains("deliver q")).count(), 5_000, "round {round}");
-        assert_eq!(heard.iter().filter(|line| line.contains("deliver p")).count(), 1, "round {round}");
+        assert_eq!(
+            heard
+                .iter()
+                .filter(|line| line.contains("deliver q"))
+                .count(),
+            5_000,
+            "round {round}"
+        );
+        assert_eq!(
+            heard
+                .iter()
+                .filter(|line| line.contains("deliver p"))
+                .count(),
+            1,
+            "round {round}"
+        );
     }
 }
 
@@ -128,7 +178,13 @@ fn a_message_enters_a_queue_once_however_many_bindings_match() {
     let node = Node::new();
     let mut client = client(&node);
     for key in ["#", "a.*", "*.b"] {
-        client.call(1, queue::Bind { nowait: true, ..bind("q", "amq.topic", key) });
+        client.call(
+            1,
+            queue::Bind {
+                nowait: true,
+                ..bind("q", "amq.topic", key)
+            },
+        );
     }
     client.publish(1, routed("amq.topic", "a.b", "m"));
     assert_eq!(client.heard(), ["2 deliver q 1 m"]);
@@ -142,14 +198,24 @@ fn a_headers_exchange_looks_at_each_message() {
     let mut client = client(&node);
     let mut arguments = FieldTable::default();
     arguments.insert("color".into(), AMQPValue::LongString("red".into()));
-    client.call(1, queue::Bind { nowait: true, arguments, ..bind("q", "amq.headers", "") });
+    client.call(
+        1,
+        queue::Bind {
+            nowait: true,
+            arguments,
+            ..bind("q", "amq.headers", "")
+        },
+    );
     for (color, reached) in [("red", 1), ("blue", 0), ("red", 1)] {
         let mut headers = TableBuilder::new();
         headers.put(b"color", &RawValue::LongString(color.as_bytes()));
         let headers = headers.into_content();
         let mut properties = PropertiesBuilder::new();
         properties.headers(Some(&headers));
-        client.publish(1, super::rig::with_properties("amq.headers", "", "m", &properties));
+        client.publish(
+            1,
+            super::rig::with_properties("amq.headers", "", "m", &properties),
+        );
         assert_eq!(client.heard().len(), reached, "{color}");
     }
     client.publish(1, routed("amq.headers", "", "none"));
@@ -161,7 +227,10 @@ fn an_alternate_exchange_takes_what_no_binding_does() {
     let node = Node::new();
     let mut client = client(&node);
     let mut declared = declare_exchange("main", "direct");
-    declared.arguments.insert("alternate-exchange".into(), AMQPValue::LongString("amq.fanout".into()));
+    declared.arguments.insert(
+        "alternate-exchange".into(),
+        AMQPValue::LongString("amq.fanout".into()),
+    );
     client.call(1, declared);
     client.call(1, bind("q", "amq.fanout", ""));
     client.call(1, bind("p", "main", "k"));
@@ -171,19 +240,34 @@ fn an_alternate_exchange_takes_what_no_binding_does() {
     let mut heard = client.heard();
     heard.sort();
     assert_eq!(heard.len(), 2);
-    assert!(heard[0].starts_with("2 deliver p") && heard[0].ends_with(" a"), "{heard:?}");
-    assert!(heard[1].starts_with("2 deliver q") && heard[1].ends_with(" b"), "{heard:?}");
+    assert!(
+        heard[0].starts_with("2 deliver p") && heard[0].ends_with(" a"),
+        "{heard:?}"
+    );
+    assert!(
+        heard[1].starts_with("2 deliver q") && heard[1].ends_with(" b"),
+        "{heard:?}"
+    );
 }
 
 #[test]
 fn exchanges_that_can_not_be_published_to_refuse() {
     let node = Node::new();
     let mut client = client(&node);
-    client.call(1, exchange::Declare { internal: true, nowait: true, ..declare_exchange("inner", "fanout") });
+    client.call(
+        1,
+        exchange::Declare {
+            internal: true,
+            nowait: true,
+            ..declare_exchange("inner", "fanout")
+        },
+    );
     client.publish(1, routed("inner", "", "m"));
     assert_eq!(
         client.heard(),
-        ["1 close 403 ACCESS_REFUSED - cannot publish to internal exchange 'inner' in vhost '/' 60 40"]
+        [
+            "1 close 403 ACCESS_REFUSED - cannot publish to internal exchange 'inner' in vhost '/' 60 40"
+        ]
     );
     let error = client.publish_immediate(2, to("nowhere", "m")).unwrap_err();
     assert_eq!(error.text, "NOT_IMPLEMENTED - immediate=true");
@@ -194,7 +278,14 @@ fn exchanges_that_can_not_be_published_to_refuse() {
 fn an_internal_exchange_takes_from_another_one() {
     let node = Node::new();
     let mut client = client(&node);
-    client.call(1, exchange::Declare { internal: true, nowait: true, ..declare_exchange("inner", "fanout") });
+    client.call(
+        1,
+        exchange::Declare {
+            internal: true,
+            nowait: true,
+            ..declare_exchange("inner", "fanout")
+        },
+    );
     client.call(1, bind("q", "inner", ""));
     let through = exchange::Bind {
         destination: "inner".into(),
@@ -206,8 +297,23 @@ fn an_internal_exchange_takes_from_another_one() {
     client.call(1, through.clone());
     assert_eq!(client.heard(), ["1 bind-ok", "1 exchange.bind-ok"]);
     assert_eq!(reached(&mut client), ["p", "q"]);
-    let exchange::Bind { destination, source, routing_key, nowait, arguments } = through;
-    client.call(1, exchange::Unbind { destination, source, routing_key, nowait, arguments });
+    let exchange::Bind {
+        destination,
+        source,
+        routing_key,
+        nowait,
+        arguments,
+    } = through;
+    client.call(
+        1,
+        exchange::Unbind {
+            destination,
+            source,
+            routing_key,
+            nowait,
+            arguments,
+        },
+    );
     client.skip();
     assert_eq!(reached(&mut client), ["p"]);
 }

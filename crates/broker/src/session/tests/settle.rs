@@ -22,11 +22,16 @@ fn client(node: &Node) -> Client {
 fn ready(node: &Node) -> Vec<String> {
     let mut client = node.client();
     client.call(1, consume_no_ack("q", "t"));
-    client.heard()[1..].iter().map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned()).collect()
+    client.heard()[1..]
+        .iter()
+        .map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned())
+        .collect()
 }
 
 fn unknown(tag: u64, method: u16) -> [String; 1] {
-    [format!("1 close 406 PRECONDITION_FAILED - unknown delivery tag {tag} 60 {method}")]
+    [format!(
+        "1 close 406 PRECONDITION_FAILED - unknown delivery tag {tag} 60 {method}"
+    )]
 }
 
 #[test]
@@ -67,7 +72,10 @@ fn a_tag_of_another_channel_is_unknown() {
     let node = Node::new();
     let mut client = client(&node);
     client.ack(2, 1, false);
-    assert_eq!(client.heard(), ["2 close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 80"]);
+    assert_eq!(
+        client.heard(),
+        ["2 close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 80"]
+    );
     client.ack(1, 1, false);
     assert!(client.heard().is_empty());
 }
@@ -145,7 +153,13 @@ fn what_is_requeued_comes_again_in_its_place() {
     client.flush();
     assert_eq!(
         ready(&node),
-        ["1 redelivered", "3 redelivered", "4 redelivered", "5 redelivered", "6 redelivered"]
+        [
+            "1 redelivered",
+            "3 redelivered",
+            "4 redelivered",
+            "5 redelivered",
+            "6 redelivered"
+        ]
     );
 }
 
@@ -158,7 +172,11 @@ fn what_is_discarded_is_gone() {
     client.nack(1, 5, true, false);
     client.flush();
     assert_eq!(node.counts(), (0, 1, 0));
-    assert_eq!(node.broker.totals().acknowledged, 0, "a discarded message was not acknowledged");
+    assert_eq!(
+        node.broker.totals().acknowledged,
+        0,
+        "a discarded message was not acknowledged"
+    );
 }
 
 #[test]
@@ -172,7 +190,11 @@ fn acknowledgements_count_when_the_read_is_over() {
     assert_eq!(node.counts(), (0, 4, 0));
     client.ack(1, 3, false);
     client.call(2, declare("other"));
-    assert_eq!(node.counts(), (0, 3, 0), "any other command comes after them");
+    assert_eq!(
+        node.counts(),
+        (0, 3, 0),
+        "any other command comes after them"
+    );
 }
 
 #[test]
@@ -195,7 +217,10 @@ fn messages_of_several_queues_are_settled_together() {
     client.nack(1, 6, true, true);
     let heard = client.heard();
     assert_eq!(heard.len(), 3);
-    assert!(heard.iter().all(|line| line.ends_with("redelivered")), "{heard:?}");
+    assert!(
+        heard.iter().all(|line| line.ends_with("redelivered")),
+        "{heard:?}"
+    );
     client.ack(1, 0, true);
     client.flush();
     assert_eq!(node.counts(), (0, 0, 2));
@@ -211,12 +236,24 @@ fn recover_ok_comes_before_the_redeliveries() {
     client.publish(1, to("q", "b"));
     client.skip();
     client.call(1, basic::Recover { requeue: true });
-    assert_eq!(client.heard(), ["1 recover-ok", "1 deliver t 3 a redelivered", "1 deliver t 4 b redelivered"]);
+    assert_eq!(
+        client.heard(),
+        [
+            "1 recover-ok",
+            "1 deliver t 3 a redelivered",
+            "1 deliver t 4 b redelivered"
+        ]
+    );
     client.ack(1, 3, false);
     client.call(1, basic::RecoverAsync { requeue: true });
     assert_eq!(client.heard(), ["1 deliver t 5 b redelivered"]);
-    let error = client.try_call(1, basic::Recover { requeue: false }).unwrap_err();
-    assert_eq!((error.code.as_u16(), error.text.as_str()), (540, "NOT_IMPLEMENTED - requeue=false"));
+    let error = client
+        .try_call(1, basic::Recover { requeue: false })
+        .unwrap_err();
+    assert_eq!(
+        (error.code.as_u16(), error.text.as_str()),
+        (540, "NOT_IMPLEMENTED - requeue=false")
+    );
 }
 
 #[test]
@@ -246,5 +283,8 @@ fn a_message_in_two_queues_is_two_messages() {
     client.skip();
     client.call(1, get("p"));
     client.call(1, get("q"));
-    assert_eq!(client.heard(), ["1 get-ok 2 left 0 a redelivered", "1 get-ok 3 left 0 a"]);
+    assert_eq!(
+        client.heard(),
+        ["1 get-ok 2 left 0 a redelivered", "1 get-ok 3 left 0 a"]
+    );
 }

@@ -3,8 +3,8 @@
 use leveret_wire::method::{exchange, tx};
 
 use super::rig::{
-    Client, Node, bind, confirm_select, consume, consume_no_ack, declare, declare_durable, declare_exchange, get,
-    persistent, qos, routed, to,
+    Client, Node, bind, confirm_select, consume, consume_no_ack, declare, declare_durable,
+    declare_exchange, get, persistent, qos, routed, to,
 };
 use crate::Limits;
 
@@ -24,7 +24,10 @@ fn client(node: &Node) -> Client {
 fn ready(node: &Node) -> Vec<String> {
     let mut client = node.client();
     client.call(1, consume_no_ack("q", "t"));
-    client.heard()[1..].iter().map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned()).collect()
+    client.heard()[1..]
+        .iter()
+        .map(|line| line.splitn(5, ' ').nth(4).unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -71,7 +74,11 @@ fn a_rollback_drops_publishes_and_undoes_acknowledgements() {
     client.reject(1, 3, false);
     client.call(1, tx::Rollback {});
     assert_eq!(client.heard(), ["1 rollback-ok"]);
-    assert_eq!(node.counts(), (0, 3, 0), "they stay out, and are not requeued");
+    assert_eq!(
+        node.counts(),
+        (0, 3, 0),
+        "they stay out, and are not requeued"
+    );
     // Once more, in another order; this time for good.
     client.ack(1, 2, false);
     client.ack(1, 3, true);
@@ -118,15 +125,25 @@ fn what_can_be_refused_is_refused_at_once() {
     let mut client = client(&node);
     client.publish(1, to("q", "held"));
     client.publish(1, routed("nowhere", "k", "x"));
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no exchange 'nowhere' in vhost '/' 60 40"]);
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no exchange 'nowhere' in vhost '/' 60 40"]
+    );
     client.open(1);
     client.call(1, tx::Select {});
     client.ack(1, 1, false);
     assert_eq!(
         client.heard(),
-        ["1 tx.select-ok", "1 close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 80"]
+        [
+            "1 tx.select-ok",
+            "1 close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 80"
+        ]
     );
-    assert_eq!(ready(&node), ["a", "b", "c"], "what was held went with the channel");
+    assert_eq!(
+        ready(&node),
+        ["a", "b", "c"],
+        "what was held went with the channel"
+    );
 }
 
 #[test]
@@ -154,7 +171,11 @@ fn the_end_of_a_channel_rolls_back_and_requeues() {
         } else {
             client.close();
         }
-        assert_eq!(ready(&node), ["a redelivered", "b redelivered", "c"], "by channel: {by_channel}");
+        assert_eq!(
+            ready(&node),
+            ["a redelivered", "b redelivered", "c"],
+            "by channel: {by_channel}"
+        );
     }
 }
 
@@ -169,12 +190,25 @@ fn a_commit_that_fails_loses_no_message() {
     client.publish(1, routed("x", "k", "d"));
     client.publish(1, to("q", "e"));
     client.ack(1, 1, false);
-    client.call(2, exchange::Delete { exchange: "x".into(), if_unused: false, nowait: false });
+    client.call(
+        2,
+        exchange::Delete {
+            exchange: "x".into(),
+            if_unused: false,
+            nowait: false,
+        },
+    );
     client.skip();
     client.call(1, tx::Commit {});
-    assert_eq!(client.heard(), ["1 close 404 NOT_FOUND - no exchange 'x' in vhost '/' 90 20"]);
+    assert_eq!(
+        client.heard(),
+        ["1 close 404 NOT_FOUND - no exchange 'x' in vhost '/' 90 20"]
+    );
     let (ready, unacked, _) = node.counts();
-    assert_eq!(unacked, 0, "{ready} are ready, but some are owed by a channel that is gone");
+    assert_eq!(
+        unacked, 0,
+        "{ready} are ready, but some are owed by a channel that is gone"
+    );
 }
 
 #[test]
@@ -185,7 +219,10 @@ fn a_channel_confirms_or_is_transactional() {
     client.call(1, confirm_select());
     assert_eq!(
         client.heard(),
-        ["1 tx.select-ok", "1 close 406 PRECONDITION_FAILED - cannot switch from tx to confirm mode 85 10"]
+        [
+            "1 tx.select-ok",
+            "1 close 406 PRECONDITION_FAILED - cannot switch from tx to confirm mode 85 10"
+        ]
     );
     client.call(2, confirm_select());
     client.call(2, tx::Select {});
@@ -206,20 +243,27 @@ fn a_channel_confirms_or_is_transactional() {
         let method = if plain { 20 } else { 30 };
         assert_eq!(
             client.heard(),
-            [format!("1 close 406 PRECONDITION_FAILED - channel is not transactional 90 {method}")]
+            [format!(
+                "1 close 406 PRECONDITION_FAILED - channel is not transactional 90 {method}"
+            )]
         );
     }
 }
 
 #[test]
 fn a_transaction_has_a_size() {
-    let node = Node::with_limits(Limits { transaction_bytes: 1_000, ..Limits::default() });
+    let node = Node::with_limits(Limits {
+        transaction_bytes: 1_000,
+        ..Limits::default()
+    });
     let mut client = client(&node);
     client.publish(1, to("q", "small"));
     client.publish(1, to("q", &"x".repeat(2_000)));
     assert_eq!(
         client.heard(),
-        ["1 close 406 PRECONDITION_FAILED - transaction is larger than configured max size 1000 60 40"]
+        [
+            "1 close 406 PRECONDITION_FAILED - transaction is larger than configured max size 1000 60 40"
+        ]
     );
     assert_eq!(ready(&node), ["a", "b", "c"]);
 }
@@ -233,9 +277,16 @@ fn a_shared_limit_knows_what_a_transaction_holds() {
     client.call(1, super::rig::qos_global(1));
     client.call(1, consume("q", "t"));
     client.skip();
-    assert_eq!(node.counts(), (2, 1, 1), "the acknowledgement is not committed: a is still out");
+    assert_eq!(
+        node.counts(),
+        (2, 1, 1),
+        "the acknowledgement is not committed: a is still out"
+    );
     client.call(1, tx::Rollback {});
     client.ack(1, 1, false);
     client.call(1, tx::Commit {});
-    assert_eq!(client.heard(), ["1 rollback-ok", "1 commit-ok", "1 deliver t 2 b"]);
+    assert_eq!(
+        client.heard(),
+        ["1 rollback-ok", "1 commit-ok", "1 deliver t 2 b"]
+    );
 }

@@ -103,9 +103,16 @@ impl Oracle {
 
     /// Check that the oldest ready message is the one that went out; it is no longer ready.
     fn take_oldest(&mut self, seq: Seq, number: u64, returns: u32) -> Known {
-        let (oldest, known) = self.ready.pop_first().unwrap_or_else(|| panic!("{seq} was given twice or never came"));
+        let (oldest, known) = self
+            .ready
+            .pop_first()
+            .unwrap_or_else(|| panic!("{seq} was given twice or never came"));
         assert_eq!(oldest, seq, "the oldest ready message goes first");
-        assert_eq!((known.number, known.returns), (number, returns), "message {seq} is not what was published");
+        assert_eq!(
+            (known.number, known.returns),
+            (number, returns),
+            "message {seq} is not what was published"
+        );
         known
     }
 
@@ -120,15 +127,34 @@ impl Oracle {
     }
 
     /// A message went out to the consumer `key`: was it that one's turn?
-    pub(super) fn delivered(&mut self, key: u32, seq: Seq, (number, returns): (u64, u32), cost: usize, counted: bool) {
+    pub(super) fn delivered(
+        &mut self,
+        key: u32,
+        seq: Seq,
+        (number, returns): (u64, u32),
+        cost: usize,
+        counted: bool,
+    ) {
         let known = self.take_oldest(seq, number, returns);
-        let to = self.consumers.get(&key).unwrap_or_else(|| panic!("consumer {key} has gone")).clone();
-        assert!(to.has_prefetch(), "consumer {key} has {} unacknowledged of {}", to.unacked, to.prefetch);
+        let to = self
+            .consumers
+            .get(&key)
+            .unwrap_or_else(|| panic!("consumer {key} has gone"))
+            .clone();
+        assert!(
+            to.has_prefetch(),
+            "consumer {key} has {} unacknowledged of {}",
+            to.unacked,
+            to.prefetch
+        );
         for (other, consumer) in self.consumers.iter().filter(|(other, _)| **other != key) {
             if !self.could_have(consumer) {
                 continue;
             }
-            assert!(consumer.priority <= to.priority, "{other} has a higher priority than {key} and credit");
+            assert!(
+                consumer.priority <= to.priority,
+                "{other} has a higher priority than {key} and credit"
+            );
             if consumer.priority == to.priority
                 && let (Some(theirs), Some(its)) = (consumer.joined, to.joined)
             {
@@ -138,7 +164,13 @@ impl Oracle {
         let channel = &mut self.channels[to.channel];
         assert_eq!(counted, !to.no_ack && channel.limit > 0);
         if counted {
-            assert!(channel.available(), "channel {} has {} of {}", to.channel, channel.counted, channel.limit);
+            assert!(
+                channel.available(),
+                "channel {} has {} of {}",
+                to.channel,
+                channel.counted,
+                channel.limit
+            );
             channel.counted += 1;
         }
         self.outstanding[to.channel / 2] += cost;
@@ -158,7 +190,9 @@ impl Oracle {
     /// `count` messages of a consumer are settled: it comes back into its ring.
     pub(super) fn consumer_settles(&mut self, key: u32, count: u32) {
         let now = self.tick();
-        let Some(consumer) = self.consumers.get_mut(&key) else { return };
+        let Some(consumer) = self.consumers.get_mut(&key) else {
+            return;
+        };
         let was_out = !consumer.has_prefetch();
         consumer.unacked -= count;
         if was_out {
@@ -178,7 +212,10 @@ impl Oracle {
     }
 
     pub(super) fn settles(&mut self, seq: Seq, requeued: bool) {
-        let mut known = self.unacked.remove(&seq).expect("only what is out is settled");
+        let mut known = self
+            .unacked
+            .remove(&seq)
+            .expect("only what is out is settled");
         if requeued {
             known.returns += 1;
             self.ready.insert(seq, known);
@@ -189,7 +226,12 @@ impl Oracle {
 
     /// A step is over: whoever has no room or credit now may have been passed over.
     pub(super) fn step_ends(&mut self) {
-        let full: Vec<bool> = self.outstanding.iter().zip(&self.high).map(|(now, high)| now >= high).collect();
+        let full: Vec<bool> = self
+            .outstanding
+            .iter()
+            .zip(&self.high)
+            .map(|(now, high)| now >= high)
+            .collect();
         for consumer in self.consumers.values_mut() {
             let credit = consumer.no_ack || self.channels[consumer.channel].available();
             if full[consumer.channel / 2] || !credit {
@@ -200,13 +242,19 @@ impl Oracle {
 
     /// A consumer that certainly could have a message.
     pub(super) fn idle(&self) -> Option<u32> {
-        self.consumers.iter().find(|(_, consumer)| self.could_have(consumer)).map(|(key, _)| *key)
+        self.consumers
+            .iter()
+            .find(|(_, consumer)| self.could_have(consumer))
+            .map(|(key, _)| *key)
     }
 
     /// Do the channels' own counts agree with what went out and came back?
     pub(super) fn check_credit(&self, credits: &[std::sync::Arc<ChannelCredit>]) {
         for (channel, credit) in self.channels.iter().zip(credits) {
-            assert_eq!((credit.limited(), credit.available()), (channel.limit > 0, channel.available()));
+            assert_eq!(
+                (credit.limited(), credit.available()),
+                (channel.limit > 0, channel.available())
+            );
         }
     }
 }

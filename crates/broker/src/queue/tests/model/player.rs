@@ -36,8 +36,16 @@ pub(super) struct Player {
 
 /// Something that left the queue, before it is known what came first.
 enum Taken {
-    Got { request: u64, remaining: u64, entry: Entry },
-    Delivered { consumer: u32, counted: bool, entry: Entry },
+    Got {
+        request: u64,
+        remaining: u64,
+        entry: Entry,
+    },
+    Delivered {
+        consumer: u32,
+        counted: bool,
+        entry: Entry,
+    },
 }
 
 impl Taken {
@@ -65,7 +73,11 @@ impl Player {
             ..Oracle::default()
         };
         Self {
-            rig: Rig::on(MemoryStore::manual(), properties(durable, false), memory_limit),
+            rig: Rig::on(
+                MemoryStore::manual(),
+                properties(durable, false),
+                memory_limit,
+            ),
             durable,
             channels,
             getter: Reader::new(),
@@ -82,9 +94,26 @@ impl Player {
 
     pub(super) fn play(&mut self, step: &Step) {
         match *step {
-            Step::Publish { count, persistent, large } => self.publish(count, persistent, large),
-            Step::Consume { channel, no_ack, prefetch, priority } => {
-                self.consume(Options { no_ack, prefetch, priority, ..Options::default() }, channel);
+            Step::Publish {
+                count,
+                persistent,
+                large,
+            } => self.publish(count, persistent, large),
+            Step::Consume {
+                channel,
+                no_ack,
+                prefetch,
+                priority,
+            } => {
+                self.consume(
+                    Options {
+                        no_ack,
+                        prefetch,
+                        priority,
+                        ..Options::default()
+                    },
+                    channel,
+                );
             }
             Step::Cancel { consumer } => {
                 if !self.consumers.is_empty() {
@@ -128,13 +157,21 @@ impl Player {
                 returns: 0,
             };
             let persistent = (persistent >> (at % 8)) & 1 == 1;
-            run.push(message(known.number, persistent, usize::try_from(known.bytes).unwrap()));
+            run.push(message(
+                known.number,
+                persistent,
+                usize::try_from(known.bytes).unwrap(),
+            ));
             durable += usize::from(known.persistent);
             self.next_number += 1;
             self.oracle.publish(known);
         }
         let confirms = self.rig.publish(run);
-        assert_eq!(confirms.len(), durable, "each message that lasts waits for the disk");
+        assert_eq!(
+            confirms.len(),
+            durable,
+            "each message that lasts waits for the disk"
+        );
         assert!(confirms.is_sorted_by_key(|(_, ticket)| *ticket));
         self.observe();
     }
@@ -152,7 +189,9 @@ impl Player {
             joined: None,
         };
         self.oracle.consumer_joins(key, consumer);
-        let id = self.rig.consume(&self.channels[channel], Options { key, ..options });
+        let id = self
+            .rig
+            .consume(&self.channels[channel], Options { key, ..options });
         self.consumers.insert(key, id);
         self.observe();
     }
@@ -177,14 +216,23 @@ impl Player {
                 self.oracle.channels[given.channel].counted -= 1;
             }
             connections.insert(given.channel / 2);
-            by_consumer.entry(given.consumer).or_default().push(given.entry);
+            by_consumer
+                .entry(given.consumer)
+                .or_default()
+                .push(given.entry);
         }
         let mut runs = Vec::new();
         for (key, entries) in &by_consumer {
-            let id = key.and_then(|key| self.consumers.get(&key).or_else(|| self.cancelled.get(&key)).copied());
+            let id = key.and_then(|key| {
+                self.consumers
+                    .get(&key)
+                    .or_else(|| self.cancelled.get(&key))
+                    .copied()
+            });
             runs.push(run_of(id, entries));
             if let Some(key) = key {
-                self.oracle.consumer_settles(*key, u32::try_from(entries.len()).unwrap());
+                self.oracle
+                    .consumer_settles(*key, u32::try_from(entries.len()).unwrap());
             }
         }
         let mut entries: Vec<Entry> = by_consumer.into_values().flatten().collect();
@@ -206,11 +254,19 @@ impl Player {
         self.waiting_gets.insert(request, no_ack);
         match self.rig.get(no_ack, &self.getter, request) {
             GetOutcome::Got(Got { entry, remaining }) => {
-                self.observe_with(vec![Taken::Got { request, remaining, entry }]);
+                self.observe_with(vec![Taken::Got {
+                    request,
+                    remaining,
+                    entry,
+                }]);
             }
             GetOutcome::Empty => {
                 self.waiting_gets.remove(&request);
-                assert!(self.oracle.ready.is_empty(), "get-empty while {} are ready", self.oracle.ready.len());
+                assert!(
+                    self.oracle.ready.is_empty(),
+                    "get-empty while {} are ready",
+                    self.oracle.ready.len()
+                );
                 self.observe();
             }
             GetOutcome::Waiting => {
@@ -229,7 +285,11 @@ impl Player {
 
     fn limit(&mut self, channel: usize, limit: u32) {
         let mut uncounted = 0;
-        for given in self.given.iter_mut().filter(|given| given.channel == channel && !given.counted) {
+        for given in self
+            .given
+            .iter_mut()
+            .filter(|given| given.channel == channel && !given.counted)
+        {
             given.counted = true;
             uncounted += 1;
         }
@@ -247,14 +307,20 @@ impl Player {
         let stalled = self.channels[2 * connection].mailbox.take_stalled();
         if self.oracle.outstanding[connection] <= MARKS[connection].1 {
             // All who were passed over have been told; nobody else was.
-            let stalled: BTreeSet<u32> = stalled.iter().filter_map(|(_, id)| self.key_of(*id)).collect();
+            let stalled: BTreeSet<u32> = stalled
+                .iter()
+                .filter_map(|(_, id)| self.key_of(*id))
+                .collect();
             for (key, consumer) in &mut self.oracle.consumers {
                 if consumer.channel / 2 == connection && !stalled.contains(key) {
                     consumer.maybe_stalled = false;
                 }
             }
         } else {
-            assert!(stalled.is_empty(), "over the low mark nobody is served again");
+            assert!(
+                stalled.is_empty(),
+                "over the low mark nobody is served again"
+            );
         }
         for (queue, id) in stalled {
             if let Some(key) = self.key_of(id) {
@@ -266,7 +332,10 @@ impl Player {
     }
 
     fn key_of(&self, id: ConsumerId) -> Option<u32> {
-        self.consumers.iter().find(|(_, known)| **known == id).map(|(key, _)| *key)
+        self.consumers
+            .iter()
+            .find(|(_, known)| **known == id)
+            .map(|(key, _)| *key)
     }
 
     fn observe(&mut self) {
@@ -277,20 +346,41 @@ impl Player {
     fn observe_with(&mut self, mut taken: Vec<Taken>) {
         for notice in self.getter.notices() {
             match notice {
-                Notice::Got { request, got: Some(Got { entry, remaining }), .. } => {
-                    taken.push(Taken::Got { request, remaining, entry });
+                Notice::Got {
+                    request,
+                    got: Some(Got { entry, remaining }),
+                    ..
+                } => {
+                    taken.push(Taken::Got {
+                        request,
+                        remaining,
+                        entry,
+                    });
                 }
-                Notice::Got { request, got: None, .. } => {
+                Notice::Got {
+                    request, got: None, ..
+                } => {
                     assert!(self.waiting_gets.remove(&request).is_some());
-                    assert!(self.oracle.ready.is_empty(), "get-empty while messages are ready");
+                    assert!(
+                        self.oracle.ready.is_empty(),
+                        "get-empty while messages are ready"
+                    );
                 }
                 other => panic!("{other:?}"),
             }
         }
         for connection in 0..CONNECTIONS {
             for delivery in self.channels[2 * connection].deliveries() {
-                let Delivery { entry, consumer, counted } = delivery;
-                taken.push(Taken::Delivered { consumer, counted, entry });
+                let Delivery {
+                    entry,
+                    consumer,
+                    counted,
+                } = delivery;
+                taken.push(Taken::Delivered {
+                    consumer,
+                    counted,
+                    entry,
+                });
             }
         }
         taken.sort_by_key(|taken| taken.entry().seq);
@@ -298,14 +388,31 @@ impl Player {
             let entry = taken.entry();
             let (seq, what) = (entry.seq, (number(&entry.message), entry.delivery_count));
             match taken {
-                Taken::Got { request, remaining, entry } => self.note_got(request, remaining, what, entry),
-                Taken::Delivered { consumer, counted, entry } => {
-                    assert!(self.waiting_gets.is_empty(), "somebody asked for {seq} before consumer {consumer}'s turn");
-                    self.oracle.delivered(consumer, seq, what, entry.cost(), counted);
+                Taken::Got {
+                    request,
+                    remaining,
+                    entry,
+                } => self.note_got(request, remaining, what, entry),
+                Taken::Delivered {
+                    consumer,
+                    counted,
+                    entry,
+                } => {
+                    assert!(
+                        self.waiting_gets.is_empty(),
+                        "somebody asked for {seq} before consumer {consumer}'s turn"
+                    );
+                    self.oracle
+                        .delivered(consumer, seq, what, entry.cost(), counted);
                     let to = &self.oracle.consumers[&consumer];
                     if !to.no_ack {
                         let channel = to.channel;
-                        self.given.push(Given { entry, consumer: Some(consumer), channel, counted });
+                        self.given.push(Given {
+                            entry,
+                            consumer: Some(consumer),
+                            channel,
+                            counted,
+                        });
                     }
                 }
             }
@@ -313,20 +420,35 @@ impl Player {
         self.oracle.step_ends();
     }
 
-    fn note_got(&mut self, request: u64, remaining: u64, (number, returns): (u64, u32), entry: Entry) {
+    fn note_got(
+        &mut self,
+        request: u64,
+        remaining: u64,
+        (number, returns): (u64, u32),
+        entry: Entry,
+    ) {
         let (oldest, no_ack) = self.waiting_gets.pop_first().expect("somebody asked");
         assert_eq!(oldest, request, "gets are answered in their order");
         self.oracle.got(entry.seq, number, returns, no_ack);
         assert_eq!(remaining, self.oracle.ready.len() as u64);
         if !no_ack {
             // Gets come in on a channel without a limit of its own.
-            self.given.push(Given { entry, consumer: None, channel: 2 * CONNECTIONS - 1, counted: false });
+            self.given.push(Given {
+                entry,
+                consumer: None,
+                channel: 2 * CONNECTIONS - 1,
+                counted: false,
+            });
         }
     }
 
     /// What must be true between any two steps.
     fn check(&self) {
-        let known = self.oracle.ready.values().chain(self.oracle.unacked.values());
+        let known = self
+            .oracle
+            .ready
+            .values()
+            .chain(self.oracle.unacked.values());
         let counts = QueueCounts {
             ready: self.oracle.ready.len() as u64,
             unacked: self.oracle.unacked.len() as u64,
@@ -340,10 +462,21 @@ impl Player {
         };
         assert_eq!(self.rig.memory.used(), memory);
         if has_next {
-            assert_eq!(self.oracle.idle(), None, "a message waits although this consumer has credit");
-            assert!(self.waiting_gets.is_empty(), "a message waits although somebody wants to get it");
+            assert_eq!(
+                self.oracle.idle(),
+                None,
+                "a message waits although this consumer has credit"
+            );
+            assert!(
+                self.waiting_gets.is_empty(),
+                "a message waits although somebody wants to get it"
+            );
         }
-        let credits: Vec<_> = self.channels.iter().map(|channel| Arc::clone(&channel.credit)).collect();
+        let credits: Vec<_> = self
+            .channels
+            .iter()
+            .map(|channel| Arc::clone(&channel.credit))
+            .collect();
         self.oracle.check_credit(&credits);
     }
 
@@ -351,12 +484,20 @@ impl Player {
     pub(super) fn finish(mut self) {
         self.play(&Step::Answer);
         let alive = |oracle: &Oracle| -> BTreeMap<u64, bool> {
-            oracle.ready.iter().chain(&oracle.unacked).map(|(seq, known)| (*seq, known.persistent)).collect()
+            oracle
+                .ready
+                .iter()
+                .chain(&oracle.unacked)
+                .map(|(seq, known)| (*seq, known.persistent))
+                .collect()
         };
         let expected = alive(&self.oracle);
         let stored = self.stored();
         for (seq, persistent) in &expected {
-            assert!(!persistent || stored.get(seq) == Some(&true), "the store has lost {seq}");
+            assert!(
+                !persistent || stored.get(seq) == Some(&true),
+                "the store has lost {seq}"
+            );
         }
         for seq in stored.keys() {
             assert!(expected.contains_key(seq), "the store still has {seq}");
@@ -368,23 +509,43 @@ impl Player {
         self.limit(roomy, 0);
         self.consume(Options::default(), roomy);
         self.play(&Step::Answer);
-        assert!(self.oracle.ready.is_empty(), "{} messages never come", self.oracle.ready.len());
-        assert!(self.waiting_gets.is_empty(), "{} gets are never answered", self.waiting_gets.len());
+        assert!(
+            self.oracle.ready.is_empty(),
+            "{} messages never come",
+            self.oracle.ready.len()
+        );
+        assert!(
+            self.waiting_gets.is_empty(),
+            "{} gets are never answered",
+            self.waiting_gets.len()
+        );
         let given = std::mem::take(&mut self.given);
         self.settle(given, Settlement::Done);
         self.check();
-        assert_eq!(self.oracle.gone.len() as u64, self.next_number, "every message went out for good once");
+        assert_eq!(
+            self.oracle.gone.len() as u64,
+            self.next_number,
+            "every message went out for good once"
+        );
         assert!(self.stored().is_empty(), "what is settled leaves the store");
     }
 
     /// What the store has of the queue: sequences, and whether they survive a restart.
     fn stored(&mut self) -> BTreeMap<u64, bool> {
-        let limit = FetchLimit { messages: usize::MAX, bytes: usize::MAX };
+        let limit = FetchLimit {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
         let (sender, receiver) = mpsc::channel();
         let done = move |fetched| drop(sender.send(fetched));
-        self.rig.store.fetch(self.rig.queue.id(), 0, limit, Box::new(done));
+        self.rig
+            .store
+            .fetch(self.rig.queue.id(), 0, limit, Box::new(done));
         self.play(&Step::Answer);
         let fetched = receiver.recv().unwrap().unwrap();
-        fetched.iter().map(|fetched| (fetched.seq, fetched.persistent)).collect()
+        fetched
+            .iter()
+            .map(|fetched| (fetched.seq, fetched.persistent))
+            .collect()
     }
 }

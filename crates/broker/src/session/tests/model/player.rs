@@ -11,7 +11,10 @@ use crate::session::tests::rig::{
 };
 
 /// The channel that is transactional.
-const TRANSACTIONAL: Place = Place { client: 0, channel: 2 };
+const TRANSACTIONAL: Place = Place {
+    client: 0,
+    channel: 2,
+};
 
 /// A message by its number, which is also its body. The remainder by [`QUEUES`] is its queue.
 type Number = u64;
@@ -53,8 +56,12 @@ fn queue_of(number: Number) -> usize {
 
 impl Player {
     pub(super) fn new((outbox_high_bytes, outbox_low_bytes): (usize, usize)) -> Self {
-        let limits =
-            Limits { outbox_high_bytes, outbox_low_bytes, message_memory_bytes: 1_000, ..Limits::default() };
+        let limits = Limits {
+            outbox_high_bytes,
+            outbox_low_bytes,
+            message_memory_bytes: 1_000,
+            ..Limits::default()
+        };
         let node = Node::with_limits(limits);
         let mut first = node.client();
         first.call(1, declare_durable(&queue_name(0)));
@@ -86,7 +93,15 @@ impl Player {
         for queue in 0..QUEUES {
             for run in [1, count.saturating_sub(1)] {
                 if count > 0 {
-                    self.publish(Place { client: 1, channel: 1 }, queue, run % 2 == 0, run);
+                    self.publish(
+                        Place {
+                            client: 1,
+                            channel: 1,
+                        },
+                        queue,
+                        run % 2 == 0,
+                        run,
+                    );
                     self.clients[1].flush();
                 }
             }
@@ -95,7 +110,12 @@ impl Player {
 
     pub(super) fn play(&mut self, step: &Step) {
         match *step {
-            Step::Publish { at, queue, persistent, count } => self.publish(at, queue, persistent, count),
+            Step::Publish {
+                at,
+                queue,
+                persistent,
+                count,
+            } => self.publish(at, queue, persistent, count),
             Step::Consume { at, queue } => self.consume(at, queue),
             Step::Cancel { at, consumer } => self.cancel(at, consumer),
             Step::Get { at, queue } => {
@@ -103,17 +123,29 @@ impl Player {
                     self.clients[at.client].call(at.channel, get(&queue_name(queue)));
                 }
             }
-            Step::Settle { at, which, how, multiple } => self.settle(at, which, how, multiple),
+            Step::Settle {
+                at,
+                which,
+                how,
+                multiple,
+            } => self.settle(at, which, how, multiple),
             Step::Recover { at } => self.recover(at),
             Step::Qos { at, count, global } => {
                 if self.is_open(at) {
-                    self.clients[at.client].call(at.channel, basic::Qos { prefetch_count: count, global });
+                    self.clients[at.client].call(
+                        at.channel,
+                        basic::Qos {
+                            prefetch_count: count,
+                            global,
+                        },
+                    );
                 }
             }
             Step::Hold { at } => {
                 if self.is_open(at) {
                     self.names += 1;
-                    self.clients[at.client].call(at.channel, declare_durable(&format!("hold-{}", self.names)));
+                    self.clients[at.client]
+                        .call(at.channel, declare_durable(&format!("hold-{}", self.names)));
                 }
             }
             Step::End { commit } => self.end_transaction(commit),
@@ -121,7 +153,10 @@ impl Player {
                 if self.is_open(at) {
                     self.listen(at.client);
                     self.clients[at.client].close_channel(at.channel);
-                    let channel = Channel { closing: true, ..Channel::default() };
+                    let channel = Channel {
+                        closing: true,
+                        ..Channel::default()
+                    };
                     self.channels.insert(at, channel);
                 }
             }
@@ -148,7 +183,9 @@ impl Player {
     }
 
     fn is_open(&self, at: Place) -> bool {
-        self.channels.get(&at).is_some_and(|channel| !channel.closing)
+        self.channels
+            .get(&at)
+            .is_some_and(|channel| !channel.closing)
     }
 
     fn opened(&mut self, at: Place) {
@@ -174,12 +211,19 @@ impl Player {
             let number = self.published[queue] * QUEUES as u64 + queue as u64;
             self.published[queue] += 1;
             let body = number.to_string();
-            let message =
-                if lasting { persistent(&queue_name(queue), &body) } else { to(&queue_name(queue), &body) };
+            let message = if lasting {
+                persistent(&queue_name(queue), &body)
+            } else {
+                to(&queue_name(queue), &body)
+            };
             self.clients[at.client].publish(at.channel, message);
             let lasts = lasting && queue == 0;
             if at == TRANSACTIONAL {
-                self.channels.get_mut(&at).unwrap().published.push((number, lasts));
+                self.channels
+                    .get_mut(&at)
+                    .unwrap()
+                    .published
+                    .push((number, lasts));
             } else {
                 self.alive.insert(number, lasts);
                 self.arrived.push(number);
@@ -205,11 +249,19 @@ impl Player {
         if channel.closing || channel.consumers.is_empty() {
             return;
         }
-        let tag = channel.consumers.remove(consumer.index(channel.consumers.len()));
+        let tag = channel
+            .consumers
+            .remove(consumer.index(channel.consumers.len()));
         self.clients[at.client].call(at.channel, cancel(&tag));
     }
 
-    fn settle(&mut self, at: Place, which: proptest::sample::Index, how: Settlement, multiple: bool) {
+    fn settle(
+        &mut self,
+        at: Place,
+        which: proptest::sample::Index,
+        how: Settlement,
+        multiple: bool,
+    ) {
         let channel = self.channels.get_mut(&at).unwrap();
         if channel.closing || channel.outstanding.is_empty() {
             return;
@@ -224,7 +276,8 @@ impl Player {
         if at == TRANSACTIONAL {
             channel.settled.push((how, settled));
         } else if how != Settlement::Requeue {
-            self.alive.retain(|number, _| !settled.values().any(|settled| settled == number));
+            self.alive
+                .retain(|number, _| !settled.values().any(|settled| settled == number));
         }
         let client = &mut self.clients[at.client];
         match (how, multiple) {
@@ -248,13 +301,18 @@ impl Player {
             return;
         }
         let channel = self.channels.get_mut(&at).unwrap();
-        let (published, settled) = (std::mem::take(&mut channel.published), std::mem::take(&mut channel.settled));
+        let (published, settled) = (
+            std::mem::take(&mut channel.published),
+            std::mem::take(&mut channel.settled),
+        );
         if commit {
-            self.arrived.extend(published.iter().map(|(number, _)| *number));
+            self.arrived
+                .extend(published.iter().map(|(number, _)| *number));
             self.alive.extend(published);
             for (how, settled) in settled {
                 if how != Settlement::Requeue {
-                    self.alive.retain(|number, _| !settled.values().any(|settled| settled == number));
+                    self.alive
+                        .retain(|number, _| !settled.values().any(|settled| settled == number));
                 }
             }
             self.clients[at.client].call(at.channel, tx::Commit {});
@@ -270,11 +328,21 @@ impl Player {
     fn listen(&mut self, client: usize) {
         for line in self.clients[client].lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            let at = Place { client, channel: words[0].parse().unwrap() };
+            let at = Place {
+                client,
+                channel: words[0].parse().unwrap(),
+            };
             match words[1..] {
                 // `deliver <consumer> <tag> <body>` and `get-ok <tag> left <count> <body>`.
-                ["deliver", _, tag, body, ref mark @ ..] | ["get-ok", tag, "left", _, body, ref mark @ ..] => {
-                    self.heard_message(at, tag.parse().unwrap(), body.parse().unwrap(), !mark.is_empty(), &line);
+                ["deliver", _, tag, body, ref mark @ ..]
+                | ["get-ok", tag, "left", _, body, ref mark @ ..] => {
+                    self.heard_message(
+                        at,
+                        tag.parse().unwrap(),
+                        body.parse().unwrap(),
+                        !mark.is_empty(),
+                        &line,
+                    );
                 }
                 ["close-ok"] => {
                     assert!(self.channels[&at].closing, "{line}");
@@ -287,16 +355,40 @@ impl Player {
         }
     }
 
-    fn heard_message(&mut self, at: Place, tag: u64, number: Number, redelivered: bool, line: &str) {
-        assert!(self.alive.contains_key(&number), "{line}: it was settled for good, or never published");
+    fn heard_message(
+        &mut self,
+        at: Place,
+        tag: u64,
+        number: Number,
+        redelivered: bool,
+        line: &str,
+    ) {
+        assert!(
+            self.alive.contains_key(&number),
+            "{line}: it was settled for good, or never published"
+        );
         for (place, channel) in &self.channels {
-            let held = channel.settled.iter().flat_map(|(_, settled)| settled.values());
-            let twice = channel.outstanding.values().chain(held).any(|known| *known == number);
+            let held = channel
+                .settled
+                .iter()
+                .flat_map(|(_, settled)| settled.values());
+            let twice = channel
+                .outstanding
+                .values()
+                .chain(held)
+                .any(|known| *known == number);
             assert!(!twice, "{line}: {place:?} has it already");
         }
-        assert_eq!(redelivered, !self.told.insert(number), "{line}: told before or not");
+        assert_eq!(
+            redelivered,
+            !self.told.insert(number),
+            "{line}: told before or not"
+        );
         let channel = self.channels.get_mut(&at).unwrap();
-        assert!(!channel.outstanding.contains_key(&tag), "{line}: a tag is used once");
+        assert!(
+            !channel.outstanding.contains_key(&tag),
+            "{line}: a tag is used once"
+        );
         if !channel.closing {
             channel.outstanding.insert(tag, number);
         }
@@ -313,12 +405,26 @@ impl Player {
             client.close();
         }
         self.node.store.answer();
-        assert_eq!(self.node.counts(), (self.alive.len() as u64, 0, 0), "ready, unacknowledged, consumers");
+        assert_eq!(
+            self.node.counts(),
+            (self.alive.len() as u64, 0, 0),
+            "ready, unacknowledged, consumers"
+        );
         self.node.sync();
         let restarted = Node::on(self.node.store.reopen(), Limits::default());
-        let lasting: BTreeSet<Number> =
-            self.alive.iter().filter(|(_, lasts)| **lasts).map(|(number, _)| *number).collect();
-        assert_eq!(drained(&restarted, 0).into_iter().map(|(number, _)| number).collect::<BTreeSet<_>>(), lasting);
+        let lasting: BTreeSet<Number> = self
+            .alive
+            .iter()
+            .filter(|(_, lasts)| **lasts)
+            .map(|(number, _)| *number)
+            .collect();
+        assert_eq!(
+            drained(&restarted, 0)
+                .into_iter()
+                .map(|(number, _)| number)
+                .collect::<BTreeSet<_>>(),
+            lasting
+        );
         for queue in 0..QUEUES {
             let left = drained(&self.node, queue);
             let expected: Vec<Number> = self
@@ -327,9 +433,16 @@ impl Player {
                 .copied()
                 .filter(|number| queue_of(*number) == queue && self.alive.contains_key(number))
                 .collect();
-            assert_eq!(left.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
+            assert_eq!(
+                left.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+                expected
+            );
             for (number, redelivered) in left {
-                assert_eq!(redelivered, self.told.contains(&number), "{number} was told before or not");
+                assert_eq!(
+                    redelivered,
+                    self.told.contains(&number),
+                    "{number} was told before or not"
+                );
             }
         }
     }
