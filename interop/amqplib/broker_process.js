@@ -12,6 +12,13 @@ const START_MS = 30_000;
 /** For test(): skips a scenario that needs a broker process when there is none to start. */
 const needsBroker = process.env.LEVERET_BIN ? {} : { skip: 'LEVERET_BIN names no broker to kill and restart' };
 
+// A test file that runs out of time is ended by SIGTERM, past every after(): its brokers must not outlive it.
+const running = new Set();
+process.once('SIGTERM', () => {
+  for (const child of running) child.kill('SIGKILL');
+  process.exit(143);
+});
+
 class BrokerProcess {
   #folder = mkdtempSync(join(tmpdir(), 'interop-amqplib-'));
   #child;
@@ -35,6 +42,9 @@ class BrokerProcess {
     args.push('--data-dir', join(this.#folder, 'data'), '--addresses-file', addresses);
     this.#child = spawn(process.env.LEVERET_BIN, args, { stdio: ['ignore', log, log] });
     closeSync(log);
+    const child = this.#child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     await eventually(
       () => {
         if (this.#child.exitCode !== null) {

@@ -1,9 +1,11 @@
 """A broker of the test's own, on a data folder of its own, to be killed and started again."""
 
+import atexit
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -18,6 +20,10 @@ needs_broker = pytest.mark.skipif(not LEVERET_BIN, reason="LEVERET_BIN names no 
 class BrokerProcess:
     def __init__(self, folder):
         self._folder = folder
+        self._process = None
+        # A run that is ended from outside skips the fixtures: its brokers must not outlive it.
+        atexit.register(self.kill)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self._start()
 
     def _start(self):
@@ -35,6 +41,8 @@ class BrokerProcess:
         self.url = f"amqp://guest:guest@{json.loads(addresses.read_text())['amqp'][0]}/%2F"
 
     def _end(self, how):
+        if self._process is None or self._process.poll() is not None:
+            return
         self._process.send_signal(how)
         self._process.wait(START_SECS)
 

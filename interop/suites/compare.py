@@ -1,11 +1,10 @@
 """Compares what a client's test suite said with what it says on RabbitMQ.
 
-    compare.py LABEL EXPECTED RESULTS [--quick]
+    compare.py LABEL EXPECTED RESULTS
 
-RESULTS is a folder with JUnit files (*.xml) or the output of `cargo test` (*.txt). EXPECTED has lines of three kinds:
+RESULTS is a folder with JUnit files (*.xml) or the output of `cargo test` (*.txt). EXPECTED has lines of two kinds:
 
     passes 226              how many tests pass on RabbitMQ; fewer were run, and the rest counts as unexpected
-    quick 120               the same for the part that --quick runs
     may-fail PATTERN        a test, by name with * and ?, that fails on RabbitMQ too; the comment above says why
 
 Prints one line of counts, then every unexpected failure. Ends with 1 if there is any.
@@ -18,8 +17,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 
-def main(label, expected_path, results, *options):
-    passes, patterns = read_expected(Path(expected_path), quick="--quick" in options)
+def main(label, expected_path, results):
+    passes, patterns = read_expected(Path(expected_path))
     outcomes = [outcome for path in sorted(Path(results).glob("*.xml")) for outcome in read_junit(path)]
     outcomes += [outcome for path in sorted(Path(results).glob("*.txt")) for outcome in read_cargo(path)]
 
@@ -35,17 +34,17 @@ def main(label, expected_path, results, *options):
     return 1 if unexpected or missing else 0
 
 
-def read_expected(path, quick):
-    numbers, patterns = {}, []
+def read_expected(path):
+    passes, patterns = 0, []
     for line in path.read_text().splitlines():
         word, _, rest = line.strip().partition(" ")
-        if word in ("passes", "quick"):
-            numbers[word] = int(rest)
+        if word == "passes":
+            passes = int(rest)
         elif word == "may-fail":
             patterns.append(rest.strip())
         elif word and not word.startswith("#"):
             sys.exit(f"{path}: cannot read {line!r}")
-    return numbers.get("quick", 0) if quick and "quick" in numbers else numbers["passes"], patterns
+    return passes, patterns
 
 
 def listed(name, patterns):

@@ -1,4 +1,4 @@
-//! Where unroutable messages go (protocol.md 5.6).
+//! Where unroutable messages go.
 
 use leveret_tests::requests::{bind, delete_exchange, exchange, queue, table, text};
 use leveret_tests::{Publish, Server};

@@ -1,4 +1,4 @@
-//! Queues and exchanges that go when nobody uses them any more (protocol.md 5.5 and 6.6).
+//! Queues and exchanges that go when nobody uses them any more.
 
 use leveret_tests::requests::{
     ack, bind, cancel, consume, delete_queue, exchange, passive_exchange, passive_queue, queue,

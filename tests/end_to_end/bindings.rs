@@ -1,4 +1,4 @@
-//! queue.bind and queue.unbind, and the exchanges that route by equality (protocol.md 7.1 to 7.5).
+//! queue.bind and queue.unbind, and the exchanges that route by equality.
 
 use leveret_tests::requests::{bind, exchange, passive_queue, queue, table, text, unbind};
 use leveret_tests::{Properties, Publish, Server};

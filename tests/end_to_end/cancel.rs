@@ -1,4 +1,4 @@
-//! basic.cancel (protocol.md 9.3).
+//! basic.cancel.
 
 use leveret_tests::client::Event;
 use leveret_tests::requests::{ack, cancel, consume, nack, prefetch, queue};

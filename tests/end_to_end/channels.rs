@@ -1,4 +1,4 @@
-//! Channels: opening, closing, counting (protocol.md 3).
+//! Channels: opening, closing, counting.
 
 use leveret_tests::requests::{ack, consume, passive_queue, queue};
 use leveret_tests::{Login, Publish, Server};

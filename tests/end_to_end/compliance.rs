@@ -195,7 +195,7 @@ fn faults(document: &str) -> Vec<String> {
             faults.push(format!(
                 "docs/compliance.md:{}: {what}\n    {line}",
                 number + 1
-            ))
+            ));
         };
         for reference in references(line) {
             tests.check(reference).unwrap_or_else(&mut fault);

@@ -1,4 +1,4 @@
-//! Publisher confirms (protocol.md 8.6 to 8.9).
+//! Publisher confirms.
 
 use leveret_tests::client::Event;
 use leveret_tests::requests::{bind, consume, delete_queue, durable_queue, queue};

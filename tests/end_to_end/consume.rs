@@ -1,4 +1,4 @@
-//! basic.consume and basic.deliver (protocol.md 9).
+//! basic.consume and basic.deliver.
 
 use leveret_tests::requests::{ack, consume, consume_no_ack, passive_queue, queue, table, text};
 use leveret_tests::{Publish, Server};

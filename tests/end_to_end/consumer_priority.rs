@@ -1,4 +1,4 @@
-//! Consumer argument `x-priority` (protocol.md 9.5 and 23).
+//! Consumer argument `x-priority`.
 
 use leveret_tests::requests::{ack, consume, prefetch, queue, table};
 use leveret_tests::{Client, Delivery, Publish, Server};

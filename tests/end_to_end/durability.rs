@@ -1,4 +1,4 @@
-//! What survives a shutdown and a restart (protocol.md 16).
+//! What survives a shutdown and a restart.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! exchange.bind and exchange.unbind (protocol.md 7.1 to 7.3).
+//! exchange.bind and exchange.unbind.
 
 use leveret_tests::requests::{
     bind, bind_exchange, exchange, passive_exchange, queue, table, text, unbind, unbind_exchange,

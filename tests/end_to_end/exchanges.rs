@@ -1,4 +1,4 @@
-//! exchange.declare and exchange.delete (protocol.md 5).
+//! exchange.declare and exchange.delete.
 
 use leveret_tests::requests::{
     bind, bind_exchange, delete_exchange, exchange, passive_exchange, queue, table, text, unbind,

@@ -1,4 +1,4 @@
-//! basic.consume with the exclusive flag (protocol.md 9.2).
+//! basic.consume with the exclusive flag.
 
 use leveret_tests::Server;
 use leveret_tests::requests::{cancel, consume, queue};

@@ -1,4 +1,4 @@
-//! Queues of one connection (protocol.md 6.4 and 6.5).
+//! Queues of one connection.
 
 use leveret_tests::requests::{bind, consume, delete_queue, passive_queue, purge, queue, unbind};
 use leveret_tests::{Publish, Server};

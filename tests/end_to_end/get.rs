@@ -1,4 +1,4 @@
-//! basic.get (protocol.md 9.7).
+//! basic.get.
 
 use leveret_tests::requests::{ack, nack, prefetch, queue};
 use leveret_tests::{Publish, Server};

@@ -1,4 +1,4 @@
-//! The protocol header, connection.start and connection.tune (protocol.md 2.1 to 2.3, 2.7, 2.9).
+//! The protocol header, connection.start and connection.tune.
 
 use leveret_tests::login::PROTOCOL_HEADER;
 use leveret_tests::requests::queue;

@@ -1,4 +1,4 @@
-//! What ends a connection (protocol.md 1.10, 2.9 to 2.13).
+//! What ends a connection.
 
 use leveret_tests::requests::{passive_queue, queue};
 use leveret_tests::{Frame, Publish, Server, method_frame};

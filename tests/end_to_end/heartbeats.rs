@@ -1,4 +1,4 @@
-//! Heartbeats (protocol.md 2.15). Nothing here is measured but that things come at all: a broker that
+//! Heartbeats. Nothing here is measured but that things come at all: a broker that
 //! is late fails no test.
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Octets that no client should send (protocol.md 1, 22): each has its answer, and the broker serves
+//! Octets that no client should send: each has its answer, and the broker serves
 //! on afterwards.
 
 use leveret_tests::frame::content_header;

@@ -1,4 +1,4 @@
-//! Mechanisms, credentials and what a failed login hears (protocol.md 2.5, 2.6, 2.17).
+//! Mechanisms, credentials and what a failed login hears.
 
 use leveret_tests::requests::queue;
 use leveret_tests::{Client, Login, Server};

@@ -1,4 +1,4 @@
-//! The no-wait bit: success is silent, errors are not (protocol.md 4).
+//! The no-wait bit: success is silent, errors are not.
 
 use leveret_tests::requests::{
     bind, bind_exchange, cancel, consume, delete_exchange, delete_queue, exchange,

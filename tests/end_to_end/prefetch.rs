@@ -1,4 +1,4 @@
-//! basic.qos (protocol.md 10.4).
+//! basic.qos.
 
 use leveret_tests::requests::{
     ack, ack_up_to, channel_prefetch, consume, consume_no_ack, nack, prefetch, queue,

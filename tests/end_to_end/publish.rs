@@ -1,4 +1,4 @@
-//! basic.publish: what is relayed, what is refused (protocol.md 1.9, 1.12 to 1.15, 8.1 to 8.4).
+//! basic.publish: what is relayed, what is refused.
 
 use leveret_tests::requests::{consume_no_ack, queue, table, text};
 use leveret_tests::{Client, Frame, Login, Properties, Publish, Server};

@@ -1,4 +1,4 @@
-//! queue.declare, queue.delete and queue.purge (protocol.md 6 and 15).
+//! queue.declare, queue.delete and queue.purge.
 
 use leveret_tests::requests::{
     bind, consume, delete_queue, durable_queue, passive_queue, purge, queue, table, text,

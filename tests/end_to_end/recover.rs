@@ -1,4 +1,4 @@
-//! basic.recover and basic.recover-async (protocol.md 10.3).
+//! basic.recover and basic.recover-async.
 
 use leveret_tests::requests::{ack, cancel, consume, queue};
 use leveret_tests::{Client, Server};

@@ -1,4 +1,4 @@
-//! basic.return (protocol.md 8.5).
+//! basic.return.
 
 use leveret_tests::requests::{bind, queue, table, text};
 use leveret_tests::{Properties, Publish, Server};

@@ -1,4 +1,4 @@
-//! Whose turn it is among consumers of equal priority (protocol.md 9.5).
+//! Whose turn it is among consumers of equal priority.
 
 use leveret_tests::requests::{ack, cancel, consume, prefetch, queue};
 use leveret_tests::{Client, Publish, Server};

@@ -1,4 +1,4 @@
-//! Headers exchanges (protocol.md 7.7).
+//! Headers exchanges.
 
 use leveret_tests::requests::{bind, exchange, queue, table, text};
 use leveret_tests::{Client, Properties, Publish, Server};

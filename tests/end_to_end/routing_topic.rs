@@ -1,4 +1,4 @@
-//! Topic patterns (protocol.md 7.6).
+//! Topic patterns.
 
 use leveret_tests::requests::{bind, bind_exchange, exchange, queue, unbind};
 use leveret_tests::{Publish, Server};

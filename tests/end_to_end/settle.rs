@@ -1,4 +1,4 @@
-//! basic.ack, basic.nack and basic.reject (protocol.md 9.8, 9.9, 10.1, 10.2).
+//! basic.ack, basic.nack and basic.reject.
 
 use leveret_tests::requests::{ack, ack_up_to, consume, nack, nack_up_to, queue, reject};
 use leveret_tests::{Client, Server};

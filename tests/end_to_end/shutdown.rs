@@ -1,4 +1,4 @@
-//! The orderly end of a broker (protocol.md 2.14).
+//! The orderly end of a broker.
 
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What ends a channel and nothing else (protocol.md 3.3, 3.4, 20).
+//! What ends a channel and nothing else.
 
 use leveret_tests::requests::{ack, consume, passive_queue, queue};
 use leveret_tests::{Client, Frame, Publish, Server};

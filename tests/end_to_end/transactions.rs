@@ -1,4 +1,4 @@
-//! Class tx (protocol.md 11).
+//! Class tx.
 
 use leveret_tests::requests::{ack, ack_up_to, bind, consume, durable_queue, nack, queue, reject};
 use leveret_tests::{Client, Properties, Publish, Server};

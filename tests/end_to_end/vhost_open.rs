@@ -1,4 +1,4 @@
-//! connection.open (protocol.md 2.8).
+//! connection.open.
 
 use leveret_tests::{Client, Login, Server};
 use leveret_wire::method::connection::{Open, TuneOk};

@@ -129,11 +129,20 @@ impl Broker {
         for vhost in vhosts.values() {
             vhost.start_queues();
         }
-        Ok(Self { shared, vhosts: RwLock::new(vhosts), users: RwLock::new(users) })
+        Ok(Self {
+            shared,
+            vhosts: RwLock::new(vhosts),
+            users: RwLock::new(users),
+        })
     }
 
     /// Check a name and password (SASL PLAIN, AMQPLAIN).
-    pub fn login(&self, name: &str, password: &str, from_loopback: bool) -> Result<User, LoginRefused> {
+    pub fn login(
+        &self,
+        name: &str,
+        password: &str,
+        from_loopback: bool,
+    ) -> Result<User, LoginRefused> {
         self.users.read().login(name, password, from_loopback)
     }
 
@@ -184,7 +193,11 @@ impl Broker {
     }
 
     /// Ready when the next deadline is another than `known`.
-    pub fn poll_next_deadline(&self, context: &mut Context<'_>, known: Option<Time>) -> Poll<Option<Time>> {
+    pub fn poll_next_deadline(
+        &self,
+        context: &mut Context<'_>,
+        known: Option<Time>,
+    ) -> Poll<Option<Time>> {
         self.shared.deadlines.poll_changed(context, known)
     }
 
@@ -202,7 +215,9 @@ impl Broker {
                 }
                 Due::Connection(mailbox) => {
                     if let Some(mailbox) = mailbox.upgrade() {
-                        effects.wakes.add(mailbox.push(Notice::CheckTimeouts).ok().flatten());
+                        effects
+                            .wakes
+                            .add(mailbox.push(Notice::CheckTimeouts).ok().flatten());
                     }
                 }
             }
@@ -226,7 +241,10 @@ impl Broker {
     }
 }
 
-fn recover(shared: &Arc<Shared>, stored: Definitions) -> Result<FxHashMap<String, Arc<Vhost>>, BrokerError> {
+fn recover(
+    shared: &Arc<Shared>,
+    stored: Definitions,
+) -> Result<FxHashMap<String, Arc<Vhost>>, BrokerError> {
     let vhosts: FxHashMap<String, Arc<Vhost>> = stored
         .vhosts
         .into_iter()

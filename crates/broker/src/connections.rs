@@ -56,7 +56,14 @@ impl Connections {
         }
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let summary = describe(id);
-        open.insert(id, Open { summary, mailbox: Arc::clone(mailbox), counters: Arc::clone(counters) });
+        open.insert(
+            id,
+            Open {
+                summary,
+                mailbox: Arc::clone(mailbox),
+                counters: Arc::clone(counters),
+            },
+        );
         Some(id)
     }
 
@@ -69,7 +76,12 @@ impl Connections {
 
     /// Ask every connection to end.
     pub(crate) fn close_all(&self, reason: &CloseReason) {
-        let mailboxes: Vec<_> = self.open.lock().values().map(|open| Arc::clone(&open.mailbox)).collect();
+        let mailboxes: Vec<_> = self
+            .open
+            .lock()
+            .values()
+            .map(|open| Arc::clone(&open.mailbox))
+            .collect();
         for mailbox in mailboxes {
             mailbox.close(reason.clone());
         }
@@ -80,7 +92,11 @@ impl Connections {
     }
 
     pub(crate) fn summaries(&self) -> Vec<ConnectionSummary> {
-        self.open.lock().values().map(|open| open.summary.clone()).collect()
+        self.open
+            .lock()
+            .values()
+            .map(|open| open.summary.clone())
+            .collect()
     }
 
     /// Sum over open and ended connections.

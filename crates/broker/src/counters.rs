@@ -47,7 +47,7 @@ counters! {
     delivered_auto_ack,
     /// Messages delivered to consumers that must acknowledge.
     delivered_manual_ack,
-    /// Messages that basic.get took with no_ack.
+    /// Messages that basic.get took without asking for an acknowledgement.
     got_auto_ack,
     /// Messages that basic.get took and that must be acknowledged.
     got_manual_ack,
@@ -85,7 +85,10 @@ impl Counter {
     /// Add without a locked instruction: there is one writer.
     #[inline]
     pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
     }
 
     fn value(&self) -> u64 {
@@ -134,7 +137,11 @@ impl Discards {
 
     /// A dead letter has been published.
     pub(crate) fn add_dead_letter(&self, is_taken: bool) {
-        let counter = if is_taken { &self.dead_lettered } else { &self.dead_letters_lost };
+        let counter = if is_taken {
+            &self.dead_lettered
+        } else {
+            &self.dead_letters_lost
+        };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 

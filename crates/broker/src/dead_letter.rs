@@ -1,5 +1,5 @@
 //! What becomes of messages that a queue gives up: rejected, expired, over a length limit, or
-//! come back too often (protocol.md 12.10).
+//! come back too often.
 //!
 //! A queue collects its dead letters in [`Effects`] while it is locked. They are carried out
 //! here after it is released, so two queues are never locked at once; and what happens to the
@@ -100,7 +100,11 @@ pub(crate) fn carry_out(effects: &mut Effects) {
 impl Burial {
     /// Find the queues of one letter, or drop it if it `goes_on` no further.
     fn address(&mut self, letter: DeadLetter, goes_on: bool) {
-        let mut underway = Underway { letter, taken: 0, cycled: !goes_on };
+        let mut underway = Underway {
+            letter,
+            taken: 0,
+            cycled: !goes_on,
+        };
         self.queues.clear();
         if goes_on {
             self.find_targets(&mut underway);
@@ -111,28 +115,56 @@ impl Burial {
 
     fn find_targets(&mut self, underway: &mut Underway) {
         let source = &underway.letter.queue;
-        let Some(target) = &source.properties().options.dead_letter else { return };
+        let Some(target) = &source.properties().options.dead_letter else {
+            return;
+        };
         let Some(vhost) = source.vhost() else { return };
         // A queue that is gone takes its messages with it: nothing of it is dead-lettered.
         if source.is_deleted() {
             return;
         }
-        let Some(message) = dead_message(&underway.letter, target) else { return };
+        let Some(message) = dead_message(&underway.letter, target) else {
+            return;
+        };
         let headers = message.properties().headers();
-        let extra_keys = if target.routing_key.is_some() { Vec::new() } else { carbon_copies(headers) };
-        let request = RouteRequest { routing_key: message.routing_key(), extra_keys: &extra_keys, headers };
+        let extra_keys = if target.routing_key.is_some() {
+            Vec::new()
+        } else {
+            carbon_copies(headers)
+        };
+        let request = RouteRequest {
+            routing_key: message.routing_key(),
+            extra_keys: &extra_keys,
+            headers,
+        };
         self.ids.clear();
-        vhost.route(message.exchange(), &request, &mut self.scratch, &mut self.ids, &mut self.queues);
+        vhost.route(
+            message.exchange(),
+            &request,
+            &mut self.scratch,
+            &mut self.ids,
+            &mut self.queues,
+        );
         let number = self.underway.len() as u64 + 1;
         for queue in self.queues.drain(..) {
-            if underway.letter.reason != Reason::Rejected && history::is_cycle(queue.name(), headers) {
+            if underway.letter.reason != Reason::Rejected
+                && history::is_cycle(queue.name(), headers)
+            {
                 tracing::warn!(source = %source.name(), target = %queue.name(), "a dead letter went in a circle; dropped");
                 underway.cycled = true;
                 continue;
             }
             underway.taken += 1;
-            let publishing = Publishing { message: message.clone(), channel: 0, confirm: number };
-            match self.runs.iter_mut().find(|(target, _)| target.id() == queue.id()) {
+            let publishing = Publishing {
+                message: message.clone(),
+                channel: 0,
+                confirm: number,
+            };
+            match self
+                .runs
+                .iter_mut()
+                .find(|(target, _)| target.id() == queue.id())
+            {
                 Some((_, run)) => run.push(publishing),
                 None => self.runs.push((queue, vec![publishing])),
             }
@@ -146,7 +178,9 @@ impl Burial {
             }
             // What is left was refused, or not stored.
             for refused in run {
-                let at = usize::try_from(refused.confirm).ok().and_then(|number| number.checked_sub(1));
+                let at = usize::try_from(refused.confirm)
+                    .ok()
+                    .and_then(|number| number.checked_sub(1));
                 if let Some(underway) = at.and_then(|at| self.underway.get_mut(at)) {
                     underway.taken -= 1;
                 }
@@ -158,8 +192,17 @@ impl Burial {
     fn settle(self, effects: &mut Effects) {
         let mut settles: Vec<Operation> = Vec::new();
         let mut store = None;
-        for Underway { letter, taken, cycled } in self.underway {
-            let DeadLetter { queue, entry, reason } = letter;
+        for Underway {
+            letter,
+            taken,
+            cycled,
+        } in self.underway
+        {
+            let DeadLetter {
+                queue,
+                entry,
+                reason,
+            } = letter;
             queue.count_dead_letter(taken > 0);
             if taken == 0 && !cycled && queue.properties().options.keeps_dead_letters() {
                 effects.wakes.add(queue.keep_dead_letter(entry, reason));
@@ -201,15 +244,23 @@ fn dead_message(letter: &DeadLetter, target: &DeadLetterTarget) -> Option<Messag
         .expiration(None)
         .build(body.len() as u64)
         .ok()?;
-    let routing_key = target.routing_key.as_deref().map_or(message.routing_key(), str::as_bytes);
-    let body =
-        if body.len() > INLINE_BODY_MAX { BodyPart::Bytes(message.body_bytes()) } else { BodyPart::Slice(body) };
+    let routing_key = target
+        .routing_key
+        .as_deref()
+        .map_or(message.routing_key(), str::as_bytes);
+    let body = if body.len() > INLINE_BODY_MAX {
+        BodyPart::Bytes(message.body_bytes())
+    } else {
+        BodyPart::Slice(body)
+    };
     Message::from_parts(target.exchange.as_bytes(), routing_key, &header, body).ok()
 }
 
 /// The keys in the CC header. Those of BCC were known to the publisher's own routing alone.
 fn carbon_copies(headers: Option<RawTable<'_>>) -> Vec<&[u8]> {
-    let Some(RawValue::Array(keys)) = headers.and_then(|headers| headers.get(b"CC")) else { return Vec::new() };
+    let Some(RawValue::Array(keys)) = headers.and_then(|headers| headers.get(b"CC")) else {
+        return Vec::new();
+    };
     let keys = keys.iter().filter_map(|key| match key {
         RawValue::LongString(key) => Some(key),
         _ => None,

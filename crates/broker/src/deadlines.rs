@@ -54,7 +54,10 @@ impl Deadlines {
             waiting.order.remove(&(old, party));
         }
         waiting.order.insert((time, party));
-        let is_first = waiting.order.first().is_some_and(|(first, whose)| *first == time && *whose == party);
+        let is_first = waiting
+            .order
+            .first()
+            .is_some_and(|(first, whose)| *first == time && *whose == party);
         if is_first { waiting.waker.take() } else { None }
     }
 
@@ -71,13 +74,21 @@ impl Deadlines {
     }
 
     /// Ready when the earliest deadline is another than `known`.
-    pub(crate) fn poll_changed(&self, context: &mut Context<'_>, known: Option<Time>) -> Poll<Option<Time>> {
+    pub(crate) fn poll_changed(
+        &self,
+        context: &mut Context<'_>,
+        known: Option<Time>,
+    ) -> Poll<Option<Time>> {
         let mut waiting = self.0.lock();
         let next = waiting.order.first().map(|(time, _)| *time);
         if next != known {
             return Poll::Ready(next);
         }
-        if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        if !waiting
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
             waiting.waker = Some(context.waker().clone());
         }
         Poll::Pending
@@ -88,7 +99,10 @@ impl Deadlines {
         let mut waiting = self.0.lock();
         let mut due = Vec::new();
         while due.len() < limit {
-            let Some(&(time, party)) = waiting.order.first().filter(|(time, _)| *time <= now) else { break };
+            let Some(&(time, party)) = waiting.order.first().filter(|(time, _)| *time <= now)
+            else {
+                break;
+            };
             waiting.order.remove(&(time, party));
             due.extend(waiting.parties.remove(&party).map(|(_, due)| due));
         }
@@ -114,7 +128,11 @@ mod tests {
     }
 
     fn set(deadlines: &Deadlines, queue: u64, time: u64) {
-        let waker = deadlines.set(Party::Queue(QueueId(queue)), Time(time), Due::Queue(Weak::new()));
+        let waker = deadlines.set(
+            Party::Queue(QueueId(queue)),
+            Time(time),
+            Due::Queue(Weak::new()),
+        );
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -151,12 +169,21 @@ mod tests {
         let waker = Waker::from(Arc::clone(&counted));
         let mut context = Context::from_waker(&waker);
         set(&deadlines, 1, 30);
-        assert_eq!(deadlines.poll_changed(&mut context, None), Poll::Ready(Some(Time(30))));
-        assert_eq!(deadlines.poll_changed(&mut context, Some(Time(30))), Poll::Pending);
+        assert_eq!(
+            deadlines.poll_changed(&mut context, None),
+            Poll::Ready(Some(Time(30)))
+        );
+        assert_eq!(
+            deadlines.poll_changed(&mut context, Some(Time(30))),
+            Poll::Pending
+        );
         set(&deadlines, 2, 40);
         assert_eq!(counted.0.load(Ordering::Relaxed), 0);
         set(&deadlines, 3, 20);
         assert_eq!(counted.0.load(Ordering::Relaxed), 1);
-        assert_eq!(deadlines.poll_changed(&mut context, Some(Time(30))), Poll::Ready(Some(Time(20))));
+        assert_eq!(
+            deadlines.poll_changed(&mut context, Some(Time(30))),
+            Poll::Ready(Some(Time(20)))
+        );
     }
 }

@@ -65,19 +65,28 @@ const QUEUE: &str = "queue";
 const BINDING: &str = "binding";
 
 fn key(kind: &str, names: &[&[u8]]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(kind.len() + 1 + names.iter().map(|name| name.len() + 4).sum::<usize>());
+    let mut key =
+        Vec::with_capacity(kind.len() + 1 + names.iter().map(|name| name.len() + 4).sum::<usize>());
     key.extend_from_slice(kind.as_bytes());
     key.push(b'/');
     for name in names {
-        key.extend_from_slice(&(name.len() as u32).to_be_bytes());
+        key.extend_from_slice(&length(name).to_be_bytes());
         key.extend_from_slice(name);
     }
     key
 }
 
+/// Names are short strings, and arguments fit a frame.
+fn length(name: &[u8]) -> u32 {
+    u32::try_from(name.len()).unwrap_or(u32::MAX)
+}
+
 fn put(key: Vec<u8>, value: &impl Serialize) -> Change {
     // Our own records have string keys and no maps of other kinds: this cannot fail.
-    Change::Put { key, value: serde_json::to_vec(value).unwrap_or_default() }
+    Change::Put {
+        key,
+        value: serde_json::to_vec(value).unwrap_or_default(),
+    }
 }
 
 pub(crate) fn put_user(name: &str, record: &UserRecord) -> Change {
@@ -95,11 +104,16 @@ pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange) -> Change {
         internal: exchange.internal,
         arguments: BASE64.encode(octets(&exchange.arguments)),
     };
-    put(key(EXCHANGE, &[vhost.as_bytes(), exchange.name.as_bytes()]), &record)
+    put(
+        key(EXCHANGE, &[vhost.as_bytes(), exchange.name.as_bytes()]),
+        &record,
+    )
 }
 
 pub(crate) fn delete_exchange(vhost: &str, name: &str) -> Change {
-    Change::Delete { key: key(EXCHANGE, &[vhost.as_bytes(), name.as_bytes()]) }
+    Change::Delete {
+        key: key(EXCHANGE, &[vhost.as_bytes(), name.as_bytes()]),
+    }
 }
 
 pub(crate) fn put_queue(vhost: &str, id: QueueId, properties: &QueueProperties) -> Change {
@@ -109,11 +123,16 @@ pub(crate) fn put_queue(vhost: &str, id: QueueId, properties: &QueueProperties) 
         auto_delete: properties.auto_delete,
         arguments: properties.arguments.clone(),
     };
-    put(key(QUEUE, &[vhost.as_bytes(), properties.name.as_bytes()]), &record)
+    put(
+        key(QUEUE, &[vhost.as_bytes(), properties.name.as_bytes()]),
+        &record,
+    )
 }
 
 pub(crate) fn delete_queue(vhost: &str, name: &str) -> Change {
-    Change::Delete { key: key(QUEUE, &[vhost.as_bytes(), name.as_bytes()]) }
+    Change::Delete {
+        key: key(QUEUE, &[vhost.as_bytes(), name.as_bytes()]),
+    }
 }
 
 pub(crate) fn put_binding(vhost: &str, binding: &Binding) -> Change {
@@ -121,7 +140,9 @@ pub(crate) fn put_binding(vhost: &str, binding: &Binding) -> Change {
 }
 
 pub(crate) fn delete_binding(vhost: &str, binding: &Binding) -> Change {
-    Change::Delete { key: binding_key(vhost, binding) }
+    Change::Delete {
+        key: binding_key(vhost, binding),
+    }
 }
 
 fn binding_key(vhost: &str, binding: &Binding) -> Vec<u8> {
@@ -160,11 +181,16 @@ mod arguments {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(table: &FieldTable, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        table: &FieldTable,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&super::BASE64.encode(super::octets(table)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FieldTable, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<FieldTable, D::Error> {
         let text = String::deserialize(deserializer)?;
         let octets = super::BASE64.decode(text).map_err(D::Error::custom)?;
         super::table(&octets).map_err(D::Error::custom)
@@ -172,20 +198,33 @@ mod arguments {
 }
 
 /// Decode one stored definition into `definitions`.
-pub(crate) fn read(key: &[u8], value: &[u8], definitions: &mut Definitions) -> Result<(), BadDefinition> {
-    let bad = |reason: String| BadDefinition { key: String::from_utf8_lossy(key).into_owned(), reason };
+pub(crate) fn read(
+    key: &[u8],
+    value: &[u8],
+    definitions: &mut Definitions,
+) -> Result<(), BadDefinition> {
+    let bad = |reason: String| BadDefinition {
+        key: String::from_utf8_lossy(key).into_owned(),
+        reason,
+    };
     let (kind, names) = split_key(key).ok_or_else(|| bad("malformed key".to_owned()))?;
     let text = |at: usize| -> Result<String, BadDefinition> {
-        let octets = names.get(at).ok_or_else(|| bad("too few names in the key".to_owned()))?;
+        let octets = names
+            .get(at)
+            .ok_or_else(|| bad("too few names in the key".to_owned()))?;
         String::from_utf8(octets.to_vec()).map_err(|error| bad(error.to_string()))
     };
     let json = |error: serde_json::Error| bad(error.to_string());
     match kind {
-        USER => definitions.users.push((text(0)?, serde_json::from_slice(value).map_err(json)?)),
+        USER => definitions
+            .users
+            .push((text(0)?, serde_json::from_slice(value).map_err(json)?)),
         VHOST => definitions.vhosts.push(text(0)?),
         EXCHANGE => {
             let record: ExchangeRecord = serde_json::from_slice(value).map_err(json)?;
-            let octets = BASE64.decode(&record.arguments).map_err(|error| bad(error.to_string()))?;
+            let octets = BASE64
+                .decode(&record.arguments)
+                .map_err(|error| bad(error.to_string()))?;
             let kind = ExchangeKind::parse(&record.r#type)
                 .ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
             let exchange = Exchange {
@@ -197,12 +236,16 @@ pub(crate) fn read(key: &[u8], value: &[u8], definitions: &mut Definitions) -> R
                 alternate: None,
                 arguments: table(&octets).map_err(bad)?,
             };
-            definitions.exchanges.push((text(0)?, crate::vhost::with_alternate(exchange)));
+            definitions
+                .exchanges
+                .push((text(0)?, crate::vhost::with_alternate(exchange)));
         }
         QUEUE => {
             let mut record: QueueRecord = serde_json::from_slice(value).map_err(json)?;
             record.name = text(1)?;
-            definitions.queues.push((text(0)?, QueueId(record.id), record));
+            definitions
+                .queues
+                .push((text(0)?, QueueId(record.id), record));
         }
         BINDING => {
             let destination = match names.get(2).copied() {
@@ -210,7 +253,9 @@ pub(crate) fn read(key: &[u8], value: &[u8], definitions: &mut Definitions) -> R
                 Some(b"exchange") => Destination::Exchange(text(3)?),
                 _ => return Err(bad("unknown destination type".to_owned())),
             };
-            let arguments = names.get(5).ok_or_else(|| bad("too few names in the key".to_owned()))?;
+            let arguments = names
+                .get(5)
+                .ok_or_else(|| bad("too few names in the key".to_owned()))?;
             let binding = Binding {
                 source: text(1)?,
                 destination,

@@ -3,7 +3,7 @@
 
 use std::task::Waker;
 
-use leveret_store::{Operation, Seq, QueueId};
+use leveret_store::{Operation, QueueId, Seq};
 use smallvec::SmallVec;
 
 use crate::dead_letter::{self, DeadLetter};
@@ -52,23 +52,41 @@ impl Effects {
     /// Note that `seq` of `queue` was given to a consumer that must acknowledge it.
     #[inline]
     pub(crate) fn delivered(&mut self, queue: QueueId, seq: Seq) {
-        if let Some(Operation::Delivered { queue: last_queue, last, .. }) = self.operations.last_mut()
+        if let Some(Operation::Delivered {
+            queue: last_queue,
+            last,
+            ..
+        }) = self.operations.last_mut()
             && *last_queue == queue
             && *last + 1 == seq
         {
             *last = seq;
             return;
         }
-        self.operations.push(Operation::Delivered { queue, first: seq, last: seq });
+        self.operations.push(Operation::Delivered {
+            queue,
+            first: seq,
+            last: seq,
+        });
     }
 }
 
 /// Joins settled sequences of one queue into runs, so that a run of acknowledgements is one
 /// operation for the store.
 #[inline]
-pub(crate) fn push_settle(operations: &mut Vec<Operation>, queue: QueueId, seq: Seq, stored: crate::entry::Stored) {
+pub(crate) fn push_settle(
+    operations: &mut Vec<Operation>,
+    queue: QueueId,
+    seq: Seq,
+    stored: crate::entry::Stored,
+) {
     let put = stored.ticket();
-    if let Some(Operation::Settle { queue: last_queue, first, last, put: first_put }) = operations.last_mut()
+    if let Some(Operation::Settle {
+        queue: last_queue,
+        first,
+        last,
+        put: first_put,
+    }) = operations.last_mut()
         && *last_queue == queue
         && *last + 1 == seq
         && match (*first_put, put) {
@@ -80,5 +98,10 @@ pub(crate) fn push_settle(operations: &mut Vec<Operation>, queue: QueueId, seq: 
         *last = seq;
         return;
     }
-    operations.push(Operation::Settle { queue, first: seq, last: seq, put });
+    operations.push(Operation::Settle {
+        queue,
+        first: seq,
+        last: seq,
+        put,
+    });
 }

@@ -11,6 +11,12 @@
 //! consumer's own task empties its mailbox ([`Session::poll`]), assigns delivery tags
 //! and has them encoded. Acknowledgements come back through [`Session::ack`] in the same way.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "slots of consumers, queues and routes, and sums of octets in memory: bounded by limits far below 2^32 and \
+              by the address space"
+)]
+
 mod broker;
 mod connections;
 mod counters;

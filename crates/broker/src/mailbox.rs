@@ -12,11 +12,10 @@ use std::task::{Context, Poll, Waker};
 use leveret_store::{DurableWaiter, StoreError, Ticket};
 use parking_lot::Mutex;
 
-use crate::effects::Wakes;
 use crate::entry::Entry;
 use crate::queue::{ConsumerId, Queue};
 
-/// Why the broker ends a connection on its own account (protocol.md 2.14).
+/// Why the broker ends a connection on its own account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The node is stopping.
@@ -32,9 +31,15 @@ pub enum CloseReason {
 pub(crate) enum Notice {
     Delivery(Delivery),
     /// The queue of this consumer is gone.
-    Cancelled { consumer: u32 },
+    Cancelled {
+        consumer: u32,
+    },
     /// Answer to a basic.get that had to wait for the store.
-    Got { channel: u16, request: u64, got: Option<Got> },
+    Got {
+        channel: u16,
+        request: u64,
+        got: Option<Got>,
+    },
     Close(CloseReason),
     /// It is time to look for messages that consumers have had for too long.
     CheckTimeouts,
@@ -98,10 +103,16 @@ impl Mailbox {
     }
 
     /// Push a run of deliveries that costs `bytes`; gives the task to wake, if it sleeps.
-    pub(crate) fn push_deliveries(&self, deliveries: &mut Vec<Delivery>, bytes: usize) -> Option<Waker> {
+    pub(crate) fn push_deliveries(
+        &self,
+        deliveries: &mut Vec<Delivery>,
+        bytes: usize,
+    ) -> Option<Waker> {
         self.outstanding.fetch_add(bytes, Ordering::Relaxed);
         let mut inbox = self.inbox.lock();
-        inbox.notices.extend(deliveries.drain(..).map(Notice::Delivery));
+        inbox
+            .notices
+            .extend(deliveries.drain(..).map(Notice::Delivery));
         inbox.waker.take()
     }
 
@@ -128,7 +139,11 @@ impl Mailbox {
         let mut inbox = self.inbox.lock();
         let news = std::mem::take(&mut inbox.store_news);
         if inbox.notices.is_empty() && !news {
-            if !inbox.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            if !inbox
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(context.waker()))
+            {
                 inbox.waker = Some(context.waker().clone());
             }
             return Poll::Pending;
@@ -152,7 +167,13 @@ impl Mailbox {
 
     /// Remember a consumer that was passed over. `false`: there is room again already (it
     /// was made between the caller's look and this call), so the caller should look again.
-    pub(crate) fn stall(&self, queue: &Arc<Queue>, consumer: ConsumerId, credit: &ChannelCredit, staged: usize) -> bool {
+    pub(crate) fn stall(
+        &self,
+        queue: &Arc<Queue>,
+        consumer: ConsumerId,
+        credit: &ChannelCredit,
+        staged: usize,
+    ) -> bool {
         let mut inbox = self.inbox.lock();
         inbox.stalled.push((Arc::clone(queue), consumer));
         self.has_stalled.store(true, Ordering::SeqCst);
@@ -165,7 +186,9 @@ impl Mailbox {
 
     /// The consumers passed over, if the connection has room again.
     pub(crate) fn take_stalled(&self) -> Vec<(Arc<Queue>, ConsumerId)> {
-        if !self.has_stalled.load(Ordering::SeqCst) || self.outstanding.load(Ordering::SeqCst) > self.low {
+        if !self.has_stalled.load(Ordering::SeqCst)
+            || self.outstanding.load(Ordering::SeqCst) > self.low
+        {
             return Vec::new();
         }
         let mut inbox = self.inbox.lock();
@@ -183,14 +206,14 @@ impl Mailbox {
     }
 
     fn store_news(&self) {
-        let waker = {
+        let sleeper = {
             let mut inbox = self.inbox.lock();
             inbox.store_news = true;
             inbox.waker.take()
         };
-        let mut wakes = Wakes::default();
-        wakes.add(waker);
-        wakes.fire();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
     }
 }
 
@@ -233,7 +256,9 @@ impl ChannelCredit {
             return Some(false);
         }
         self.outstanding
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |outstanding| (outstanding < limit).then_some(outstanding + 1))
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |outstanding| {
+                (outstanding < limit).then_some(outstanding + 1)
+            })
             .is_ok()
             .then_some(true)
     }

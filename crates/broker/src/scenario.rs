@@ -8,7 +8,8 @@ use leveret_protocol::{ChannelError, ConnectionError, Publish};
 use leveret_store::MemoryStore;
 use leveret_wire::method::{basic, confirm, exchange, queue, tx};
 use leveret_wire::{
-    AMQPClass, AMQPValue, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, RawTable, RawValue,
+    AMQPClass, AMQPValue, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, RawTable,
+    RawValue,
 };
 
 use crate::time::{Clock as _, ManualClock, Time};
@@ -26,7 +27,11 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn new() -> Self {
-        Self::on(MemoryStore::manual(), ManualClock::at(START), Limits::default())
+        Self::on(
+            MemoryStore::manual(),
+            ManualClock::at(START),
+            Limits::default(),
+        )
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
@@ -35,9 +40,17 @@ impl Scenario {
 
     fn on(store: MemoryStore, clock: ManualClock, limits: Limits) -> Self {
         let (store, clock) = (Arc::new(store), Arc::new(clock));
-        let options = BrokerOptions { clock: Arc::clone(&clock) as _, limits, ..BrokerOptions::default() };
+        let options = BrokerOptions {
+            clock: Arc::clone(&clock) as _,
+            limits,
+            ..BrokerOptions::default()
+        };
         let broker = Broker::open(options, Arc::clone(&store) as _).unwrap();
-        let node = Self { store, clock, broker };
+        let node = Self {
+            store,
+            clock,
+            broker,
+        };
         node.sync();
         node
     }
@@ -82,10 +95,17 @@ impl Scenario {
     /// A client with channel 1 open.
     pub(crate) fn client(&self) -> Client<'_> {
         let user = Arc::new(self.broker.login("guest", "guest", true).unwrap());
-        let peer = Peer { name: "test".to_owned(), consumer_cancel_notify: true };
+        let peer = Peer {
+            name: "test".to_owned(),
+            consumer_cancel_notify: true,
+        };
         let mut session = self.broker.open_session(user, "/", peer).unwrap();
         session.open_channel(1);
-        Client { node: self, session, told: Told::default() }
+        Client {
+            node: self,
+            session,
+            told: Told::default(),
+        }
     }
 
     /// Ready and unacknowledged messages of all queues.
@@ -150,12 +170,25 @@ impl Client<'_> {
 
     /// Declare a transient queue.
     pub(crate) fn declare(&mut self, queue: &str, arguments: &[(&str, AMQPValue)]) -> Vec<String> {
-        self.declare_as(queue::Declare { queue: queue.into(), arguments: table(arguments), ..queue::Declare::default() })
+        self.declare_as(queue::Declare {
+            queue: queue.into(),
+            arguments: table(arguments),
+            ..queue::Declare::default()
+        })
     }
 
-    pub(crate) fn declare_durable(&mut self, queue: &str, arguments: &[(&str, AMQPValue)]) -> Vec<String> {
+    pub(crate) fn declare_durable(
+        &mut self,
+        queue: &str,
+        arguments: &[(&str, AMQPValue)],
+    ) -> Vec<String> {
         let arguments = table(arguments);
-        self.declare_as(queue::Declare { queue: queue.into(), durable: true, arguments, ..queue::Declare::default() })
+        self.declare_as(queue::Declare {
+            queue: queue.into(),
+            durable: true,
+            arguments,
+            ..queue::Declare::default()
+        })
     }
 
     pub(crate) fn declare_as(&mut self, declare: queue::Declare) -> Vec<String> {
@@ -164,22 +197,41 @@ impl Client<'_> {
 
     pub(crate) fn exists(&mut self, queue: &str) -> bool {
         self.open(9);
-        let passive = queue::Declare { queue: queue.into(), passive: true, ..queue::Declare::default() };
-        self.session.execute(9, AMQPClass::Queue(queue::AMQPMethod::Declare(passive)), &mut self.told).unwrap();
-        let exists = self.told().iter().any(|line| line.starts_with("9 declare-ok"));
+        let passive = queue::Declare {
+            queue: queue.into(),
+            passive: true,
+            ..queue::Declare::default()
+        };
+        self.session
+            .execute(
+                9,
+                AMQPClass::Queue(queue::AMQPMethod::Declare(passive)),
+                &mut self.told,
+            )
+            .unwrap();
+        let exists = self
+            .told()
+            .iter()
+            .any(|line| line.starts_with("9 declare-ok"));
         self.session.close_channel(9, &mut self.told).unwrap();
         self.told();
         exists
     }
 
     pub(crate) fn delete(&mut self, queue: &str) -> Vec<String> {
-        let delete = queue::Delete { queue: queue.into(), ..queue::Delete::default() };
+        let delete = queue::Delete {
+            queue: queue.into(),
+            ..queue::Delete::default()
+        };
         self.call(AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))
     }
 
     pub(crate) fn fanout(&mut self, exchange: &str, queues: &[&str]) {
-        let declare =
-            exchange::Declare { exchange: exchange.into(), kind: "fanout".into(), ..exchange::Declare::default() };
+        let declare = exchange::Declare {
+            exchange: exchange.into(),
+            kind: "fanout".into(),
+            ..exchange::Declare::default()
+        };
         self.call(AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)));
         for queue in queues {
             let bind = queue::Bind {
@@ -195,11 +247,19 @@ impl Client<'_> {
 
     /// Publish a message; it reaches its queue with the next call.
     pub(crate) fn publish(&mut self, message: Message) {
-        let publish = Publish { message, mandatory: false, immediate: false };
+        let publish = Publish {
+            message,
+            mandatory: false,
+            immediate: false,
+        };
         self.session.publish(1, publish, &mut self.told).unwrap();
     }
 
-    pub(crate) fn publish_all<'b>(&mut self, queue: &str, bodies: impl IntoIterator<Item = &'b str>) {
+    pub(crate) fn publish_all<'b>(
+        &mut self,
+        queue: &str,
+        bodies: impl IntoIterator<Item = &'b str>,
+    ) {
         for body in bodies {
             self.publish(to(queue, body));
         }
@@ -207,7 +267,9 @@ impl Client<'_> {
     }
 
     pub(crate) fn confirm_select(&mut self) {
-        self.call(AMQPClass::Confirm(confirm::AMQPMethod::Select(confirm::Select { nowait: false })));
+        self.call(AMQPClass::Confirm(confirm::AMQPMethod::Select(
+            confirm::Select { nowait: false },
+        )));
     }
 
     pub(crate) fn tx_select(&mut self) {
@@ -221,34 +283,58 @@ impl Client<'_> {
     /// basic.get; `None` for get-empty.
     pub(crate) fn get(&mut self, queue: &str, no_ack: bool) -> Option<Message> {
         self.told.messages.clear();
-        let get = basic::Get { queue: queue.into(), no_ack };
+        let get = basic::Get {
+            queue: queue.into(),
+            no_ack,
+        };
         self.call(AMQPClass::Basic(basic::AMQPMethod::Get(get)));
         self.told.messages.pop()
     }
 
     /// The bodies of all messages of a queue, taken out.
     pub(crate) fn drain(&mut self, queue: &str) -> Vec<String> {
-        std::iter::from_fn(|| self.get(queue, true)).map(|message| body(&message)).collect()
+        std::iter::from_fn(|| self.get(queue, true))
+            .map(|message| body(&message))
+            .collect()
     }
 
     pub(crate) fn qos(&mut self, prefetch_count: u16) {
-        self.call(AMQPClass::Basic(basic::AMQPMethod::Qos(basic::Qos { prefetch_count, global: false })));
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Qos(basic::Qos {
+            prefetch_count,
+            global: false,
+        })));
     }
 
     pub(crate) fn consume(&mut self, queue: &str, tag: &str, priority: i32) -> Vec<String> {
         let arguments = table(&[("x-priority", AMQPValue::LongInt(priority))]);
-        let consume =
-            basic::Consume { queue: queue.into(), consumer_tag: tag.into(), arguments, ..basic::Consume::default() };
+        let consume = basic::Consume {
+            queue: queue.into(),
+            consumer_tag: tag.into(),
+            arguments,
+            ..basic::Consume::default()
+        };
         self.call(AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
     }
 
     pub(crate) fn cancel(&mut self, tag: &str) -> Vec<String> {
-        let cancel = basic::Cancel { consumer_tag: tag.into(), nowait: false };
+        let cancel = basic::Cancel {
+            consumer_tag: tag.into(),
+            nowait: false,
+        };
         self.call(AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)))
     }
 
     pub(crate) fn ack(&mut self, delivery_tag: u64) {
-        self.session.ack(1, Ack { delivery_tag, multiple: false }, &mut self.told).unwrap();
+        self.session
+            .ack(
+                1,
+                Ack {
+                    delivery_tag,
+                    multiple: false,
+                },
+                &mut self.told,
+            )
+            .unwrap();
         self.session.flush(&mut self.told).unwrap();
     }
 
@@ -257,7 +343,17 @@ impl Client<'_> {
     }
 
     pub(crate) fn nack_all(&mut self, delivery_tag: u64, multiple: bool, requeue: bool) {
-        self.session.nack(1, Nack { delivery_tag, multiple, requeue }, &mut self.told).unwrap();
+        self.session
+            .nack(
+                1,
+                Nack {
+                    delivery_tag,
+                    multiple,
+                    requeue,
+                },
+                &mut self.told,
+            )
+            .unwrap();
         self.session.flush(&mut self.told).unwrap();
     }
 
@@ -278,9 +374,14 @@ impl Output for Told {
     fn reply(&mut self, channel: u16, method: &AMQPClass) {
         let line = match method {
             AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => {
-                format!("declare-ok {} {} {}", ok.queue, ok.message_count, ok.consumer_count)
+                format!(
+                    "declare-ok {} {} {}",
+                    ok.queue, ok.message_count, ok.consumer_count
+                )
             }
-            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => format!("cancel {}", cancel.consumer_tag),
+            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
+                format!("cancel {}", cancel.consumer_tag)
+            }
             AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)) => "get-empty".to_owned(),
             AMQPClass::Tx(tx::AMQPMethod::CommitOk(_)) => "commit-ok".to_owned(),
             _ => "ok".to_owned(),
@@ -288,12 +389,34 @@ impl Output for Told {
         self.lines.push(format!("{channel} {line}"));
     }
 
-    fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message) {
-        self.message(&format!("{channel} deliver {consumer_tag} {delivery_tag}"), message, redelivered);
+    fn deliver(
+        &mut self,
+        channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        redelivered: bool,
+        message: &Message,
+    ) {
+        self.message(
+            &format!("{channel} deliver {consumer_tag} {delivery_tag}"),
+            message,
+            redelivered,
+        );
     }
 
-    fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message) {
-        self.message(&format!("{channel} get-ok {delivery_tag} left {message_count}"), message, redelivered);
+    fn get_ok(
+        &mut self,
+        channel: u16,
+        delivery_tag: u64,
+        redelivered: bool,
+        message_count: u32,
+        message: &Message,
+    ) {
+        self.message(
+            &format!("{channel} get-ok {delivery_tag} left {message_count}"),
+            message,
+            redelivered,
+        );
     }
 
     fn return_unroutable(&mut self, channel: u16, message: &Message) {
@@ -301,7 +424,10 @@ impl Output for Told {
     }
 
     fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
-        self.lines.push(format!("{channel} ack {delivery_tag}{}", if multiple { " multiple" } else { "" }));
+        self.lines.push(format!(
+            "{channel} ack {delivery_tag}{}",
+            if multiple { " multiple" } else { "" }
+        ));
     }
 
     fn refuse(&mut self, channel: u16, delivery_tag: u64) {
@@ -309,7 +435,11 @@ impl Output for Told {
     }
 
     fn close_channel(&mut self, channel: u16, error: &ChannelError) {
-        self.lines.push(format!("{channel} close {} {}", error.code.as_u16(), error.text));
+        self.lines.push(format!(
+            "{channel} close {} {}",
+            error.code.as_u16(),
+            error.text
+        ));
     }
 
     fn accept_channel_close(&mut self, channel: u16) {
@@ -343,19 +473,39 @@ pub(crate) fn to(queue: &str, body: &str) -> Message {
 }
 
 pub(crate) fn persistent(queue: &str, body: &str) -> Message {
-    message("", queue, body, PropertiesBuilder::new().delivery_mode(Some(2)))
+    message(
+        "",
+        queue,
+        body,
+        PropertiesBuilder::new().delivery_mode(Some(2)),
+    )
 }
 
 /// A transient message with milliseconds to live.
 pub(crate) fn expiring(queue: &str, body: &str, expiration: &str) -> Message {
-    message("", queue, body, PropertiesBuilder::new().expiration(Some(expiration.as_bytes())))
+    message(
+        "",
+        queue,
+        body,
+        PropertiesBuilder::new().expiration(Some(expiration.as_bytes())),
+    )
 }
 
 pub(crate) fn with_priority(queue: &str, body: &str, priority: u8) -> Message {
-    message("", queue, body, PropertiesBuilder::new().priority(Some(priority)))
+    message(
+        "",
+        queue,
+        body,
+        PropertiesBuilder::new().priority(Some(priority)),
+    )
 }
 
-pub(crate) fn message(exchange: &str, routing_key: &str, body: &str, properties: &PropertiesBuilder<'_>) -> Message {
+pub(crate) fn message(
+    exchange: &str,
+    routing_key: &str,
+    body: &str,
+    properties: &PropertiesBuilder<'_>,
+) -> Message {
     let header = properties.build(body.len() as u64).unwrap();
     let body = BodyPart::Slice(body.as_bytes());
     Message::from_parts(exchange.as_bytes(), routing_key.as_bytes(), &header, body).unwrap()
@@ -363,7 +513,10 @@ pub(crate) fn message(exchange: &str, routing_key: &str, body: &str, properties:
 
 /// The entries of x-death: reason, queue, count.
 pub(crate) fn deaths(message: &Message) -> Vec<(String, String, i64)> {
-    let Some(RawValue::Array(deaths)) = message.properties().headers().and_then(|headers| headers.get(b"x-death"))
+    let Some(RawValue::Array(deaths)) = message
+        .properties()
+        .headers()
+        .and_then(|headers| headers.get(b"x-death"))
     else {
         return Vec::new();
     };
@@ -371,13 +524,20 @@ pub(crate) fn deaths(message: &Message) -> Vec<(String, String, i64)> {
         .iter()
         .map(|death| {
             let death = death.as_table().unwrap();
-            (string(&death, "reason"), string(&death, "queue"), death.get(b"count").unwrap().as_integer().unwrap())
+            (
+                string(&death, "reason"),
+                string(&death, "queue"),
+                death.get(b"count").unwrap().as_integer().unwrap(),
+            )
         })
         .collect()
 }
 
 /// A long string of a table.
 pub(crate) fn string(table: &RawTable<'_>, key: &str) -> String {
-    let value = table.get(key.as_bytes()).and_then(|value| value.as_bytes()).unwrap();
+    let value = table
+        .get(key.as_bytes())
+        .and_then(|value| value.as_bytes())
+        .unwrap();
     String::from_utf8_lossy(value).into_owned()
 }

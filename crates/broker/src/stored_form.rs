@@ -31,7 +31,9 @@ pub(crate) fn write(message: &Message, deadline: Time) -> Message {
 
 /// The message that was stored, and its deadline.
 pub(crate) fn read(stored: Message) -> (Message, Time) {
-    let Some((header, deadline)) = split(stored.header()) else { return (stored, Time::NEVER) };
+    let Some((header, deadline)) = split(stored.header()) else {
+        return (stored, Time::NEVER);
+    };
     let message = stored.with_header(&header);
     (message, deadline)
 }

@@ -43,7 +43,11 @@ impl ManualClock {
 
     /// Move it on; gives what it shows then.
     pub fn advance(&self, milliseconds: u64) -> Time {
-        Time(self.0.fetch_add(milliseconds, Ordering::Relaxed).saturating_add(milliseconds))
+        Time(
+            self.0
+                .fetch_add(milliseconds, Ordering::Relaxed)
+                .saturating_add(milliseconds),
+        )
     }
 }
 

@@ -60,15 +60,27 @@ pub(crate) struct UserRecord {
 }
 
 impl UserRecord {
-    pub(crate) fn new(password: &str, tags: Vec<String>, vhosts: BTreeSet<String>) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(
+        password: &str,
+        tags: Vec<String>,
+        vhosts: BTreeSet<String>,
+    ) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 4];
         getrandom::fill(&mut salt)?;
-        Ok(Self { password_hash: BASE64.encode(salted_hash(salt, password)), tags, vhosts })
+        Ok(Self {
+            password_hash: BASE64.encode(salted_hash(salt, password)),
+            tags,
+            vhosts,
+        })
     }
 
     fn matches(&self, password: &str) -> bool {
-        let Ok(stored) = BASE64.decode(&self.password_hash) else { return false };
-        let Some(salt) = stored.first_chunk::<4>() else { return false };
+        let Ok(stored) = BASE64.decode(&self.password_hash) else {
+            return false;
+        };
+        let Some(salt) = stored.first_chunk::<4>() else {
+            return false;
+        };
         salted_hash(*salt, password).ct_eq(&stored).into()
     }
 }
@@ -91,7 +103,10 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new(loopback_only: impl IntoIterator<Item = String>) -> Self {
-        Self { users: FxHashMap::default(), loopback_only: loopback_only.into_iter().collect() }
+        Self {
+            users: FxHashMap::default(),
+            loopback_only: loopback_only.into_iter().collect(),
+        }
     }
 
     pub(crate) fn insert(&mut self, name: String, record: UserRecord) {
@@ -99,7 +114,12 @@ impl Users {
     }
 
     /// Check a name and password given by a peer that is, or is not, on the loopback interface.
-    pub(crate) fn login(&self, name: &str, password: &str, from_loopback: bool) -> Result<User, LoginRefused> {
+    pub(crate) fn login(
+        &self,
+        name: &str,
+        password: &str,
+        from_loopback: bool,
+    ) -> Result<User, LoginRefused> {
         let record = self.users.get(name).ok_or(LoginRefused::UnknownUser)?;
         if !record.matches(password) {
             return Err(LoginRefused::WrongPassword);
@@ -107,7 +127,11 @@ impl Users {
         if !from_loopback && self.loopback_only.contains(name) {
             return Err(LoginRefused::NotLoopback);
         }
-        Ok(User { name: name.into(), tags: record.tags.clone(), vhosts: record.vhosts.clone() })
+        Ok(User {
+            name: name.into(),
+            tags: record.tags.clone(),
+            vhosts: record.vhosts.clone(),
+        })
     }
 }
 
@@ -126,14 +150,23 @@ mod tests {
     #[test]
     fn a_login_needs_the_right_password() {
         assert!(users().login("app", "secret", false).unwrap().may_open("/"));
-        assert_eq!(users().login("app", "Secret", true).unwrap_err(), LoginRefused::WrongPassword);
-        assert_eq!(users().login("nobody", "secret", true).unwrap_err(), LoginRefused::UnknownUser);
+        assert_eq!(
+            users().login("app", "Secret", true).unwrap_err(),
+            LoginRefused::WrongPassword
+        );
+        assert_eq!(
+            users().login("nobody", "secret", true).unwrap_err(),
+            LoginRefused::UnknownUser
+        );
     }
 
     #[test]
     fn guest_logs_in_from_loopback_only() {
         assert!(users().login("guest", "secret", true).is_ok());
-        assert_eq!(users().login("guest", "secret", false).unwrap_err(), LoginRefused::NotLoopback);
+        assert_eq!(
+            users().login("guest", "secret", false).unwrap_err(),
+            LoginRefused::NotLoopback
+        );
     }
 
     #[test]

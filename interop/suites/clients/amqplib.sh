@@ -19,6 +19,9 @@ amqplib_node() {
 }
 export -f amqplib_patch amqplib_mocha amqplib_node
 
+# One test wants the broker to be called RabbitMQ.
+export LEVERET_SERVER_PRODUCT=RabbitMQ
+
 node_with amqplib
 npm_source amqplib 0.10.9
 npm_source amqplib 1.2.0

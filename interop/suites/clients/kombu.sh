@@ -1,4 +1,4 @@
-# kombu (Python): its integration tests with py-amqp.
+# kombu (Python): its integration tests with py-amqp. Upstream tries a failed test again up to five times; this does not.
 
 pypi_source kombu 5.7.0
 python_with kombu

@@ -6,7 +6,7 @@ export python
 
 py_amqp_tests() {
     RABBITMQ_HOST=$AMQP_HOST RABBITMQ_5672_TCP=$AMQP_PORT PYTHONPATH=. \
-        "$python" -m pytest -p no:rerunfailures t/integration/test_rmq.py -k 'not tls' -q -W ignore --junit-xml="$RESULTS/pytest.xml"
+        "$python" -m pytest t/integration/test_rmq.py -k 'not tls' -q -W ignore --junit-xml="$RESULTS/pytest.xml"
 }
 export -f py_amqp_tests
 

@@ -10,8 +10,16 @@ use super::Reason;
 
 const DEATHS: &[u8] = b"x-death";
 const CARBON_COPIES: &[u8] = b"CC";
-const FIRST: [&[u8]; 3] = [b"x-first-death-exchange", b"x-first-death-queue", b"x-first-death-reason"];
-const LAST: [&[u8]; 3] = [b"x-last-death-exchange", b"x-last-death-queue", b"x-last-death-reason"];
+const FIRST: [&[u8]; 3] = [
+    b"x-first-death-exchange",
+    b"x-first-death-queue",
+    b"x-first-death-reason",
+];
+const LAST: [&[u8]; 3] = [
+    b"x-last-death-exchange",
+    b"x-last-death-queue",
+    b"x-last-death-reason",
+];
 
 /// One death.
 pub(super) struct Death<'a> {
@@ -73,7 +81,10 @@ pub(super) fn record(death: &Death<'_>, headers: RawTable<'_>, drops_cc: bool) -
     let before = deaths(headers);
     let is_first = headers.get(DEATHS).is_none();
     let mut deaths = ArrayBuilder::new();
-    let again = before.iter().find(|entry| death.is_of(entry)).map(|entry| once_more(*entry));
+    let again = before
+        .iter()
+        .find(|entry| death.is_of(entry))
+        .map(|entry| once_more(*entry));
     let newest = again.unwrap_or_else(|| death.new_entry());
     deaths.push(&RawValue::Table(newest.as_table()));
     for entry in before.iter().filter(|entry| !death.is_of(entry)) {
@@ -115,12 +126,17 @@ pub(super) fn is_cycle(queue: &str, headers: Option<RawTable<'_>>) -> bool {
 
 /// The entries of x-death, newest first; none if the header is something else.
 fn deaths(headers: RawTable<'_>) -> Vec<RawTable<'_>> {
-    let Some(RawValue::Array(deaths)) = headers.get(DEATHS) else { return Vec::new() };
+    let Some(RawValue::Array(deaths)) = headers.get(DEATHS) else {
+        return Vec::new();
+    };
     deaths.iter().filter_map(|entry| entry.as_table()).collect()
 }
 
 fn once_more(entry: RawTable<'_>) -> TableBuilder {
-    let count = entry.get(b"count").and_then(|count| count.as_integer()).unwrap_or(0);
+    let count = entry
+        .get(b"count")
+        .and_then(|count| count.as_integer())
+        .unwrap_or(0);
     let mut again = TableBuilder::new();
     again.put_all_but(entry, &[b"count"]);
     again.put(b"count", &RawValue::I64(count.saturating_add(1)));

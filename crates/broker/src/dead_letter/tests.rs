@@ -2,11 +2,16 @@
 
 use leveret_wire::{AMQPValue, ArrayBuilder, PropertiesBuilder, RawValue, TableBuilder};
 
-use crate::scenario::{Scenario, body, deaths, expiring, int, message, persistent, string, text, to};
+use crate::scenario::{
+    Scenario, body, deaths, expiring, int, message, persistent, string, text, to,
+};
 
 /// Arguments of a queue whose dead letters go to the queue `target`.
 fn dead_to(target: &str) -> [(&'static str, AMQPValue); 2] {
-    [("x-dead-letter-exchange", text("")), ("x-dead-letter-routing-key", text(target))]
+    [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(target)),
+    ]
 }
 
 fn death(reason: &str, queue: &str, count: i64) -> (String, String, i64) {
@@ -23,9 +28,15 @@ fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_history() {
     client.get("q", false);
     client.nack(1, false);
     let dead = client.get("graves", true).unwrap();
-    assert_eq!((body(&dead), dead.exchange(), dead.routing_key()), ("m".to_owned(), &b""[..], &b"graves"[..]));
+    assert_eq!(
+        (body(&dead), dead.exchange(), dead.routing_key()),
+        ("m".to_owned(), &b""[..], &b"graves"[..])
+    );
     let headers = dead.properties().headers().unwrap();
-    let names: Vec<_> = headers.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    let names: Vec<_> = headers
+        .iter()
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .collect();
     let expected = [
         "x-death",
         "x-first-death-exchange",
@@ -38,12 +49,40 @@ fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_history() {
     assert_eq!(names, expected);
     assert_eq!(string(&headers, "x-first-death-reason"), "rejected");
     assert_eq!(string(&headers, "x-last-death-queue"), "q");
-    let entry = headers.get(b"x-death").unwrap().as_array().unwrap().iter().next().unwrap().as_table().unwrap();
-    let fields: Vec<_> = entry.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
-    assert_eq!(fields, ["count", "reason", "queue", "time", "exchange", "routing-keys"]);
+    let entry = headers
+        .get(b"x-death")
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap()
+        .as_table()
+        .unwrap();
+    let fields: Vec<_> = entry
+        .iter()
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "count",
+            "reason",
+            "queue",
+            "time",
+            "exchange",
+            "routing-keys"
+        ]
+    );
     assert_eq!(entry.get(b"time"), Some(RawValue::Timestamp(1_700_000_000)));
     assert_eq!(node.counts(), (0, 0));
-    assert_eq!((node.broker.discard_totals().rejected, node.broker.discard_totals().dead_lettered), (1, 1));
+    assert_eq!(
+        (
+            node.broker.discard_totals().rejected,
+            node.broker.discard_totals().dead_lettered
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -59,7 +98,16 @@ fn an_expired_message_loses_its_expiration_and_keeps_it_in_its_history() {
     assert_eq!(dead.properties().expiration(), None);
     assert_eq!(deaths(&dead), [death("expired", "q", 1)]);
     let headers = dead.properties().headers().unwrap();
-    let entry = headers.get(b"x-death").unwrap().as_array().unwrap().iter().next().unwrap().as_table().unwrap();
+    let entry = headers
+        .get(b"x-death")
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap()
+        .as_table()
+        .unwrap();
     assert_eq!(string(&entry, "original-expiration"), "50");
 }
 
@@ -67,17 +115,31 @@ fn an_expired_message_loses_its_expiration_and_keeps_it_in_its_history() {
 fn without_a_key_of_its_own_the_queue_keeps_the_messages_keys() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-dead-letter-exchange", text("")), ("x-max-length", int(0))]);
+    client.declare(
+        "q",
+        &[
+            ("x-dead-letter-exchange", text("")),
+            ("x-max-length", int(0)),
+        ],
+    );
     client.declare("copy", &[]);
     let mut keys = ArrayBuilder::new();
     keys.push(&RawValue::LongString(b"copy"));
     let mut headers = TableBuilder::new();
     headers.put(b"CC", &RawValue::Array(keys.as_array()));
     let headers = headers.into_content();
-    client.publish(message("", "q", "m", PropertiesBuilder::new().headers(Some(&headers))));
+    client.publish(message(
+        "",
+        "q",
+        "m",
+        PropertiesBuilder::new().headers(Some(&headers)),
+    ));
     client.told();
     // One came straight from the publisher; the other died in q, and may not go back there.
-    let copies = [client.get("copy", true).unwrap(), client.get("copy", true).unwrap()];
+    let copies = [
+        client.get("copy", true).unwrap(),
+        client.get("copy", true).unwrap(),
+    ];
     assert_eq!(deaths(&copies[0]), []);
     assert_eq!(deaths(&copies[1]), [death("maxlen", "q", 1)]);
     assert_eq!(copies[1].routing_key(), b"q", "the primary key is shown");
@@ -100,7 +162,13 @@ fn a_missing_dead_letter_exchange_loses_the_message() {
 fn a_message_that_only_expires_does_not_go_in_circles() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-dead-letter-exchange", text("")), ("x-message-ttl", int(10))]);
+    client.declare(
+        "q",
+        &[
+            ("x-dead-letter-exchange", text("")),
+            ("x-message-ttl", int(10)),
+        ],
+    );
     client.publish_all("q", ["m"]);
     node.wait(100);
     assert_eq!(node.counts(), (0, 0));
@@ -133,7 +201,13 @@ fn every_queue_of_the_exchange_gets_the_letter_and_dies_its_own_deaths() {
     let mut client = node.client();
     // Each is too short for anything: letters go round among them until all have been tried.
     for queue in ["a", "b", "c"] {
-        client.declare(queue, &[("x-dead-letter-exchange", text("dlx")), ("x-max-length", int(0))]);
+        client.declare(
+            queue,
+            &[
+                ("x-dead-letter-exchange", text("dlx")),
+                ("x-max-length", int(0)),
+            ],
+        );
     }
     client.declare("end", &[]);
     client.fanout("dlx", &["a", "b", "c", "end"]);
@@ -185,18 +259,32 @@ fn at_least_once_keeps_the_letter_until_a_queue_takes_it() {
         ("x-dead-letter-strategy", text("at-least-once")),
     ]);
     client.declare_durable("q", &arguments);
-    client.declare("graves", &[("x-max-length", int(1)), ("x-overflow", text("reject-publish"))]);
+    client.declare(
+        "graves",
+        &[
+            ("x-max-length", int(1)),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
     client.publish_all("q", ["1", "2"]);
     for tag in 1..=2 {
         client.get("q", false);
         client.nack(tag, false);
     }
-    assert_eq!(node.counts(), (1, 0), "one has gone over, the other is kept out of sight");
+    assert_eq!(
+        node.counts(),
+        (1, 0),
+        "one has gone over, the other is kept out of sight"
+    );
     assert_eq!(node.broker.discard_totals().dead_lettered, 1);
     client.confirm_select();
     client.publish(to("q", "3"));
     client.publish(to("q", "4"));
-    assert_eq!(client.told(), ["1 ack 1", "1 nack 2"], "what is kept takes room");
+    assert_eq!(
+        client.told(),
+        ["1 ack 1", "1 nack 2"],
+        "what is kept takes room"
+    );
     assert_eq!(client.drain("graves"), ["1"]);
     node.wait(5_000);
     assert_eq!(client.drain("graves"), ["2"]);

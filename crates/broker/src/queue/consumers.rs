@@ -1,7 +1,7 @@
 //! The consumers of one queue and whose turn it is.
 //!
 //! Consumers with credit stand in a ring per priority; the head of the highest ring that is
-//! not empty gets the next message and goes to that ring's end (protocol.md 9.5). One whose
+//! not empty gets the next message and goes to that ring's end. One whose
 //! credit is used up leaves its ring and comes back at the end when it has credit again.
 
 use std::collections::VecDeque;
@@ -90,7 +90,10 @@ pub(crate) struct Turn {
 
 impl Consumers {
     pub(crate) fn new(single: bool) -> Self {
-        Self { single, ..Self::default() }
+        Self {
+            single,
+            ..Self::default()
+        }
     }
 
     #[inline]
@@ -140,7 +143,9 @@ impl Consumers {
         if self.consumer(id).is_none() {
             return false;
         }
-        let Some(consumer) = self.slots[id.slot as usize].take() else { return false };
+        let Some(consumer) = self.slots[id.slot as usize].take() else {
+            return false;
+        };
         self.count -= 1;
         self.stages.leave(consumer.stage);
         self.free.push(id.slot);
@@ -148,7 +153,8 @@ impl Consumers {
             self.exclusive = false;
         }
         if consumer.in_ring {
-            self.ring(consumer.new.priority).retain(|slot| *slot != id.slot);
+            self.ring(consumer.new.priority)
+                .retain(|slot| *slot != id.slot);
         }
         self.rings.retain(|ring| !ring.slots.is_empty());
         if self.active == Some(id) {
@@ -158,11 +164,18 @@ impl Consumers {
     }
 
     /// The single active consumer is gone: the one of the highest priority follows, and of
-    /// several the one that came first (protocol.md 12.5).
+    /// several the one that came first.
     fn hand_over(&mut self) {
-        let waiting = (0_u32..).zip(&self.slots).filter_map(|(slot, consumer)| Some((slot, consumer.as_ref()?)));
-        let next = waiting.max_by_key(|(_, consumer)| (consumer.new.priority, std::cmp::Reverse(consumer.arrival)));
-        self.active = next.map(|(slot, consumer)| ConsumerId { slot, generation: consumer.generation });
+        let waiting = (0_u32..)
+            .zip(&self.slots)
+            .filter_map(|(slot, consumer)| Some((slot, consumer.as_ref()?)));
+        let next = waiting.max_by_key(|(_, consumer)| {
+            (consumer.new.priority, std::cmp::Reverse(consumer.arrival))
+        });
+        self.active = next.map(|(slot, consumer)| ConsumerId {
+            slot,
+            generation: consumer.generation,
+        });
         if let Some(active) = self.active {
             self.resume(active);
         }
@@ -176,7 +189,11 @@ impl Consumers {
         self.rings.clear();
         self.stages.clear();
         self.free.clear();
-        self.slots.drain(..).flatten().map(|consumer| (consumer.new.mailbox, consumer.new.key)).collect()
+        self.slots
+            .drain(..)
+            .flatten()
+            .map(|consumer| (consumer.new.mailbox, consumer.new.key))
+            .collect()
     }
 
     /// Whose turn it is, passing over those that are full. The turn is taken: the caller must
@@ -195,13 +212,28 @@ impl Consumers {
             };
             let staged = self.stages.bytes(consumer.stage);
             if consumer.new.mailbox.has_room(staged) {
-                let counted = if consumer.new.no_ack { Some(false) } else { consumer.new.credit.take() };
+                let counted = if consumer.new.no_ack {
+                    Some(false)
+                } else {
+                    consumer.new.credit.take()
+                };
                 if let Some(counted) = counted {
-                    return Some(Turn { slot, counted, ack: !consumer.new.no_ack });
+                    return Some(Turn {
+                        slot,
+                        counted,
+                        ack: !consumer.new.no_ack,
+                    });
                 }
             }
-            let id = ConsumerId { slot, generation: consumer.generation };
-            if consumer.new.mailbox.stall(queue, id, &consumer.new.credit, staged) {
+            let id = ConsumerId {
+                slot,
+                generation: consumer.generation,
+            };
+            if consumer
+                .new
+                .mailbox
+                .stall(queue, id, &consumer.new.credit, staged)
+            {
                 consumer.in_ring = false;
                 self.rings[ring].slots.pop_front();
             }
@@ -212,11 +244,21 @@ impl Consumers {
     /// Give `entry` to the consumer whose turn it is.
     #[inline]
     pub(crate) fn give(&mut self, turn: Turn, entry: Entry, effects: &mut Effects) {
-        let Some(consumer) = self.slots.get_mut(turn.slot as usize).and_then(Option::as_mut) else { return };
+        let Some(consumer) = self
+            .slots
+            .get_mut(turn.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
         if turn.ack {
             consumer.unacked += 1;
         }
-        let delivery = Delivery { entry, consumer: consumer.new.key, counted: turn.counted };
+        let delivery = Delivery {
+            entry,
+            consumer: consumer.new.key,
+            counted: turn.counted,
+        };
         self.stages.push(consumer.stage, delivery, effects);
         let stays = consumer.has_prefetch();
         consumer.in_ring = stays;
@@ -239,7 +281,9 @@ impl Consumers {
 
     /// `count` messages of this consumer were settled; gives whether it has credit again.
     pub(crate) fn settled(&mut self, id: ConsumerId, count: u32) -> bool {
-        let Some(consumer) = self.consumer(id) else { return false };
+        let Some(consumer) = self.consumer(id) else {
+            return false;
+        };
         consumer.unacked = consumer.unacked.saturating_sub(count);
         self.resume(id)
     }
@@ -249,7 +293,9 @@ impl Consumers {
         if self.single && self.active != Some(id) {
             return false;
         }
-        let Some(consumer) = self.consumer(id) else { return false };
+        let Some(consumer) = self.consumer(id) else {
+            return false;
+        };
         if consumer.in_ring || !consumer.has_prefetch() {
             return false;
         }
@@ -260,14 +306,26 @@ impl Consumers {
     }
 
     fn consumer(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
-        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|consumer| consumer.generation == id.generation)
+        self.slots
+            .get_mut(id.slot as usize)?
+            .as_mut()
+            .filter(|consumer| consumer.generation == id.generation)
     }
 
     fn ring(&mut self, priority: i32) -> &mut VecDeque<u32> {
-        let at = match self.rings.binary_search_by(|ring| priority.cmp(&ring.priority)) {
+        let at = match self
+            .rings
+            .binary_search_by(|ring| priority.cmp(&ring.priority))
+        {
             Ok(at) => at,
             Err(at) => {
-                self.rings.insert(at, Ring { priority, slots: VecDeque::new() });
+                self.rings.insert(
+                    at,
+                    Ring {
+                        priority,
+                        slots: VecDeque::new(),
+                    },
+                );
                 at
             }
         };

@@ -22,7 +22,11 @@ pub(super) struct Levels {
 impl Levels {
     /// Levels from 0 to `highest`.
     pub(super) fn new(highest: u8) -> Self {
-        Self { lines: (0..=highest).map(|_| VecDeque::new()).collect(), top: 0, len: 0 }
+        Self {
+            lines: (0..=highest).map(|_| VecDeque::new()).collect(),
+            top: 0,
+            len: 0,
+        }
     }
 
     #[inline]
@@ -38,7 +42,10 @@ impl Levels {
     }
 
     pub(super) fn head(&self) -> Option<&Entry> {
-        self.lines[..=self.top].iter().rev().find_map(VecDeque::front)
+        self.lines[..=self.top]
+            .iter()
+            .rev()
+            .find_map(VecDeque::front)
     }
 
     pub(super) fn pop(&mut self) -> Option<Entry> {
@@ -53,14 +60,21 @@ impl Levels {
 
     /// The first message of some level whose deadline has come.
     pub(super) fn pop_expired(&mut self, by: Time) -> Option<Entry> {
-        let line = self.lines.iter_mut().find(|line| line.front().is_some_and(|entry| entry.deadline <= by))?;
+        let line = self
+            .lines
+            .iter_mut()
+            .find(|line| line.front().is_some_and(|entry| entry.deadline <= by))?;
         self.len -= 1;
         line.pop_front()
     }
 
     /// The earliest deadline among the first messages of all levels.
     pub(super) fn earliest_deadline(&self) -> Option<Time> {
-        self.lines.iter().filter_map(VecDeque::front).map(|entry| entry.deadline).min()
+        self.lines
+            .iter()
+            .filter_map(VecDeque::front)
+            .map(|entry| entry.deadline)
+            .min()
     }
 
     /// Put messages, sorted by sequence, to where they belong.
@@ -71,7 +85,11 @@ impl Levels {
         for entry in entries {
             by_level[self.level(&entry)].push(entry);
         }
-        for (level, back) in by_level.into_iter().enumerate().filter(|(_, back)| !back.is_empty()) {
+        for (level, back) in by_level
+            .into_iter()
+            .enumerate()
+            .filter(|(_, back)| !back.is_empty())
+        {
             self.top = self.top.max(level);
             put_back(&mut self.lines[level], back);
         }
@@ -81,7 +99,11 @@ impl Levels {
     pub(super) fn drain(&mut self) -> VecDeque<Entry> {
         self.len = 0;
         self.top = 0;
-        self.lines.iter_mut().rev().flat_map(std::mem::take).collect()
+        self.lines
+            .iter_mut()
+            .rev()
+            .flat_map(std::mem::take)
+            .collect()
     }
 
     /// A priority above the highest counts as the highest (RabbitMQ: Priority Queue Support).

@@ -47,7 +47,10 @@ pub(crate) struct MessageMemory {
 
 impl MessageMemory {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -82,7 +85,7 @@ pub(crate) struct QueueProperties {
 
 impl QueueProperties {
     /// Does the definition, and with it the messages, outlive the process? An exclusive queue
-    /// never does, whatever its durable flag says (protocol.md 6.5).
+    /// never does, whatever its durable flag says.
     pub(crate) fn is_lasting(&self) -> bool {
         self.durable && self.owner.is_none()
     }
@@ -116,7 +119,7 @@ pub(crate) enum GetOutcome {
     Gone,
 }
 
-/// Why a queue.delete is refused (protocol.md 6.7).
+/// Why a queue.delete is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeleteRefused {
     InUse,
@@ -149,16 +152,32 @@ pub struct Queue {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("id", &self.id).field("properties", &self.properties).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("id", &self.id)
+            .field("properties", &self.properties)
+            .finish_non_exhaustive()
     }
 }
 
 impl Queue {
     /// A new and empty queue of `vhost`.
-    pub(crate) fn new(id: QueueId, properties: QueueProperties, shared: Arc<Shared>, vhost: Weak<Vhost>) -> Self {
+    pub(crate) fn new(
+        id: QueueId,
+        properties: QueueProperties,
+        shared: Arc<Shared>,
+        vhost: Weak<Vhost>,
+    ) -> Self {
         let state = Mutex::new(QueueState::new(&properties.options));
         let (memory, store) = (Arc::clone(&shared.memory), Arc::clone(&shared.store));
-        Self { id, properties, memory, store, shared, vhost, state }
+        Self {
+            id,
+            properties,
+            memory,
+            store,
+            shared,
+            vhost,
+            state,
+        }
     }
 
     /// A queue found again after a restart: `next_seq` and its backlog come from the store.
@@ -209,12 +228,15 @@ impl Queue {
             return Err(ConsumeRefused::Gone);
         }
         let is_single = self.properties.options.single_active_consumer;
-        if state.consumers.is_exclusive() || (consumer.exclusive && (is_single || state.consumers.len() > 0)) {
+        if state.consumers.is_exclusive()
+            || (consumer.exclusive && (is_single || state.consumers.len() > 0))
+        {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         let id = state.consumers.add(consumer);
         let before = state.ready.memory();
-        self.deliver_and_unlock(state, before, effects).map_err(ConsumeRefused::Store)?;
+        self.deliver_and_unlock(state, before, effects)
+            .map_err(ConsumeRefused::Store)?;
         Ok(id)
     }
 
@@ -240,7 +262,11 @@ impl Queue {
     }
 
     /// A consumer that was passed over has room again.
-    pub(crate) fn resume(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) -> Result<(), StoreError> {
+    pub(crate) fn resume(
+        self: &Arc<Self>,
+        id: ConsumerId,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if !state.consumers.resume(id) {
             return Ok(());
@@ -251,7 +277,11 @@ impl Queue {
 
     /// Messages were acknowledged, or rejected without requeue. The store hears of it from the
     /// caller, who has the sequences of all queues of one socket read.
-    pub(crate) fn settle(self: &Arc<Self>, runs: &[SettledRun], effects: &mut Effects) -> Result<(), StoreError> {
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        runs: &[SettledRun],
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if !state.settled(runs) {
             return Ok(());
@@ -277,7 +307,7 @@ impl Queue {
         let entries = self.within_delivery_limit(entries, effects);
         state.expiring |= entries.iter().any(|entry| entry.deadline != Time::NEVER);
         state.ready.requeue(entries);
-        // Before anybody gets what came back (protocol.md 10.2).
+        // Before anybody gets what came back.
         if self.drops_head() {
             state.trim(self, effects);
         }
@@ -308,7 +338,12 @@ impl Queue {
                 None => GetOutcome::Empty,
             }
         } else if state.ready.len() > 0 {
-            state.gets.push_back(GetRequest { mailbox: Arc::clone(waiter), channel, request, no_ack });
+            state.gets.push_back(GetRequest {
+                mailbox: Arc::clone(waiter),
+                channel,
+                request,
+                no_ack,
+            });
             GetOutcome::Waiting
         } else {
             GetOutcome::Empty
@@ -363,7 +398,16 @@ impl Queue {
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
         let now = self.now(&state);
-        self.finish(state, Pass { memory_before, now, expired_by: now, reads_on: true }, effects)
+        self.finish(
+            state,
+            Pass {
+                memory_before,
+                now,
+                expired_by: now,
+                reads_on: true,
+            },
+            effects,
+        )
     }
 
     /// The end of every operation: deliver, see to limits and deadlines, unlock.
@@ -377,12 +421,18 @@ impl Queue {
         if state.expiring || self.properties.options.needs_upkeep() {
             self.keep_up(&mut state, pass.now, effects);
         }
-        let page_in =
-            if pass.reads_on || state.ready.is_window_empty() { state.ready.start_page_in() } else { None };
+        let page_in = if pass.reads_on || state.ready.is_window_empty() {
+            state.ready.start_page_in()
+        } else {
+            None
+        };
         let memory_after = state.ready.memory();
         // Under the lock, so that the store sees a delivery before its settle.
-        let appended =
-            if effects.operations.is_empty() { Ok(()) } else { self.store.append(&mut effects.operations).map(drop) };
+        let appended = if effects.operations.is_empty() {
+            Ok(())
+        } else {
+            self.store.append(&mut effects.operations).map(drop)
+        };
         drop(state);
         self.memory.adjust(pass.memory_before, memory_after);
         if let Some(read) = page_in {
@@ -410,13 +460,19 @@ impl Queue {
                 }
             }
             let now = queue.now(&state);
-            let pass = Pass { memory_before, now, expired_by: now, reads_on };
+            let pass = Pass {
+                memory_before,
+                now,
+                expired_by: now,
+                reads_on,
+            };
             if let Err(error) = queue.finish(state, pass, &mut effects) {
                 tracing::error!(queue = %queue.properties.name, %error, "cannot record deliveries");
             }
             effects.finish();
         };
-        self.store.fetch(self.id, read.from, read.limit, Box::new(done));
+        self.store
+            .fetch(self.id, read.from, read.limit, Box::new(done));
     }
 }
 

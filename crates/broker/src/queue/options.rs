@@ -83,7 +83,8 @@ impl QueueOptions {
     /// Would `messages` with `bytes` body octets be too much?
     #[inline]
     pub(crate) fn is_over(&self, messages: u64, bytes: u64) -> bool {
-        self.max_length.is_some_and(|limit| messages > limit) || self.max_length_bytes.is_some_and(|limit| bytes > limit)
+        self.max_length.is_some_and(|limit| messages > limit)
+            || self.max_length_bytes.is_some_and(|limit| bytes > limit)
     }
 
     /// Does the queue itself need to know the time, whatever its messages say?
@@ -104,7 +105,9 @@ impl QueueOptions {
 
     /// The queue keeps dead letters until they are taken.
     pub(crate) fn keeps_dead_letters(&self) -> bool {
-        self.dead_letter.as_ref().is_some_and(|target| target.strategy == Strategy::AtLeastOnce)
+        self.dead_letter
+            .as_ref()
+            .is_some_and(|target| target.strategy == Strategy::AtLeastOnce)
     }
 
     /// Until when a message that enters now may wait; `expiration` is its own time to live.

@@ -39,16 +39,34 @@ impl Queue {
         if options.is_quorum() {
             forget_delivery_counts(run);
         }
-        let is_timed =
-            options.is_timed() || state.expiring || run.iter().any(|publishing| publishing.message.has_expiration());
-        let now = if is_timed { self.clock().now() } else { Time::default() };
+        let is_timed = options.is_timed()
+            || state.expiring
+            || run
+                .iter()
+                .any(|publishing| publishing.message.has_expiration());
+        let now = if is_timed {
+            self.clock().now()
+        } else {
+            Time::default()
+        };
         // One with no time to live is given to a consumer that is free, or to nobody.
         let expired_by = Time(now.0.saturating_sub(1));
-        let pass = Pass { memory_before: state.ready.memory(), now, expired_by, reads_on: true };
+        let pass = Pass {
+            memory_before: state.ready.memory(),
+            now,
+            expired_by,
+            reads_on: true,
+        };
         let last = if options.refuses() {
             self.enqueue_what_fits(&mut state, run, pass, effects, confirmed_by)?
         } else {
-            self.enqueue(&mut state, run, is_timed.then_some(now), effects, confirmed_by)?
+            self.enqueue(
+                &mut state,
+                run,
+                is_timed.then_some(now),
+                effects,
+                confirmed_by,
+            )?
         };
         self.finish(state, pass, effects)?;
         Ok(last)
@@ -65,7 +83,9 @@ impl Queue {
     ) -> Result<Ticket, StoreError> {
         let lasting = self.properties.is_lasting();
         // Quorum queues keep whatever they are given.
-        let lasts = |message: &Message| lasting && (message.is_persistent() || self.properties.options.is_quorum());
+        let lasts = |message: &Message| {
+            lasting && (message.is_persistent() || self.properties.options.is_quorum())
+        };
         let first_seq = state.next_seq;
         let page_from = state.ready.page_from(run.len(), self.memory.is_over());
         for (at, publishing) in run.iter().enumerate() {
@@ -74,14 +94,25 @@ impl Queue {
                 effects.operations.push(Operation::Put {
                     queue: self.id,
                     seq: first_seq + at as u64,
-                    message: stored_form::write(&publishing.message, self.deadline(&publishing.message, now)),
+                    message: stored_form::write(
+                        &publishing.message,
+                        self.deadline(&publishing.message, now),
+                    ),
                     durable,
                 });
             }
         }
         let puts = effects.operations.len() as u64;
-        let mut ticket = if puts > 0 { self.store.append(&mut effects.operations)? } else { Ticket::NONE };
-        let last = if puts > 0 { Ticket(ticket.0 + puts - 1) } else { Ticket::NONE };
+        let mut ticket = if puts > 0 {
+            self.store.append(&mut effects.operations)?
+        } else {
+            Ticket::NONE
+        };
+        let last = if puts > 0 {
+            Ticket(ticket.0 + puts - 1)
+        } else {
+            Ticket::NONE
+        };
         state.next_seq = first_seq + run.len() as u64;
         for (at, publishing) in run.drain(..).enumerate() {
             let seq = first_seq + at as u64;
@@ -100,7 +131,13 @@ impl Queue {
                 state.ready.push_paged(seq, publishing.message.body().len());
             } else {
                 let message = publishing.message;
-                state.ready.push(Entry { seq, message, stored, delivery_count: 0, deadline });
+                state.ready.push(Entry {
+                    seq,
+                    message,
+                    stored,
+                    delivery_count: 0,
+                    deadline,
+                });
             }
         }
         Ok(last)
@@ -136,7 +173,9 @@ impl Queue {
                 run.extend(coming.next());
                 continue;
             }
-            last = self.enqueue(state, &mut fitting, Some(pass.now), effects, confirmed_by)?.max(last);
+            last = self
+                .enqueue(state, &mut fitting, Some(pass.now), effects, confirmed_by)?
+                .max(last);
             state.deliver(self, pass.expired_by, effects);
             // Deliveries before the puts that follow.
             if !effects.operations.is_empty() {
@@ -145,7 +184,11 @@ impl Queue {
         }
         if options.overflow == Overflow::RejectPublishDlx {
             for refused in run.iter() {
-                self.discard(unqueued(refused.message.clone()), Reason::MaxLength, effects);
+                self.discard(
+                    unqueued(refused.message.clone()),
+                    Reason::MaxLength,
+                    effects,
+                );
             }
         }
         Ok(last)
@@ -157,7 +200,10 @@ impl Queue {
             return None;
         }
         let mut headers = TableBuilder::new();
-        headers.put_all_but(entry.message.properties().headers().unwrap_or_default(), &[DELIVERY_COUNT]);
+        headers.put_all_but(
+            entry.message.properties().headers().unwrap_or_default(),
+            &[DELIVERY_COUNT],
+        );
         headers.put(DELIVERY_COUNT, &RawValue::I64(entry.delivery_count.into()));
         headers.sort();
         let header = rewrite_headers(entry.message.header(), Some(&headers.into_content())).ok()?;
@@ -169,26 +215,41 @@ impl Queue {
     fn deadline(&self, message: &Message, now: Option<Time>) -> Time {
         match now {
             None => Time::NEVER,
-            Some(now) => self.properties.options.deadline(now, expiration_of(message)),
+            Some(now) => self
+                .properties
+                .options
+                .deadline(now, expiration_of(message)),
         }
     }
 }
 
 /// A message that never got into the queue, for its dead-letter exchange.
 fn unqueued(message: Message) -> Entry {
-    Entry { seq: 0, message, stored: Stored::NO, delivery_count: 0, deadline: Time::NEVER }
+    Entry {
+        seq: 0,
+        message,
+        stored: Stored::NO,
+        delivery_count: 0,
+        deadline: Time::NEVER,
+    }
 }
 
 /// The delivery count of a message is its queue's to tell, not its publisher's.
 fn forget_delivery_counts(run: &mut [Publishing]) {
-    for publishing in run.iter_mut().filter(|publishing| publishing.message.has_headers()) {
-        let Some(headers) = publishing.message.properties().headers() else { continue };
+    for publishing in run
+        .iter_mut()
+        .filter(|publishing| publishing.message.has_headers())
+    {
+        let Some(headers) = publishing.message.properties().headers() else {
+            continue;
+        };
         if headers.get(DELIVERY_COUNT).is_none() {
             continue;
         }
         let mut kept = TableBuilder::new();
         kept.put_all_but(headers, &[DELIVERY_COUNT]);
-        if let Ok(header) = rewrite_headers(publishing.message.header(), Some(&kept.into_content())) {
+        if let Ok(header) = rewrite_headers(publishing.message.header(), Some(&kept.into_content()))
+        {
             publishing.message = publishing.message.with_header(&header);
         }
     }

@@ -23,7 +23,10 @@ const WINDOW_BYTES: u64 = 1 << 20;
 /// Fewer than this in the window: read more of the backlog ahead of the consumers.
 const READ_AHEAD_MARK: usize = 1_024;
 /// One read of the backlog.
-const FETCH: FetchLimit = FetchLimit { messages: 4_096, bytes: 2 << 20 };
+const FETCH: FetchLimit = FetchLimit {
+    messages: 4_096,
+    bytes: 2 << 20,
+};
 
 /// The part of the backlog that is only in the store.
 #[derive(Debug, Default)]
@@ -64,13 +67,21 @@ pub(crate) struct Ready {
 impl Ready {
     /// No messages yet. `max_priority` is the highest priority told apart, 0 for none.
     pub(crate) fn new(max_priority: u8) -> Self {
-        Self { levels: (max_priority > 0).then(|| Box::new(Levels::new(max_priority))), ..Self::default() }
+        Self {
+            levels: (max_priority > 0).then(|| Box::new(Levels::new(max_priority))),
+            ..Self::default()
+        }
     }
 
     /// The queue was found in the store after a restart: all of its backlog is paged out.
     /// Sequences from `until` on come later.
     pub(crate) fn found(&mut self, messages: u64, bytes: u64, until: Seq) {
-        self.paged = Paged { from: 0, messages, bytes, ..Paged::default() };
+        self.paged = Paged {
+            from: 0,
+            messages,
+            bytes,
+            ..Paged::default()
+        };
         self.found_until = until;
     }
 
@@ -152,9 +163,7 @@ impl Ready {
     pub(crate) fn page_from(&self, count: usize, over_budget: bool) -> usize {
         if self.levels.is_some() {
             count
-        } else if self.paged.messages > 0 {
-            0
-        } else if over_budget && self.window_bytes >= WINDOW_BYTES {
+        } else if self.paged.messages > 0 || (over_budget && self.window_bytes >= WINDOW_BYTES) {
             0
         } else if over_budget {
             WINDOW_MESSAGES.saturating_sub(self.window.len()).min(count)
@@ -169,7 +178,10 @@ impl Ready {
         self.window_bytes += entry.message.body().len() as u64;
         match &mut self.levels {
             None => {
-                debug_assert!(self.paged.messages == 0, "the window is older than everything paged out");
+                debug_assert!(
+                    self.paged.messages == 0,
+                    "the window is older than everything paged out"
+                );
                 self.window.push_back(entry);
             }
             Some(levels) => levels.push(entry),
@@ -198,7 +210,10 @@ impl Ready {
 
     /// Put messages back to where they were. `entries` is sorted by sequence.
     pub(crate) fn requeue(&mut self, entries: Vec<Entry>) {
-        self.window_bytes += entries.iter().map(|entry| entry.message.body().len() as u64).sum::<u64>();
+        self.window_bytes += entries
+            .iter()
+            .map(|entry| entry.message.body().len() as u64)
+            .sum::<u64>();
         match &mut self.levels {
             None => put_back(&mut self.window, entries),
             Some(levels) => levels.put_back(entries),
@@ -209,7 +224,10 @@ impl Ready {
     /// has more, if it has.
     pub(crate) fn clear(&mut self) -> (VecDeque<Entry>, Option<Seq>) {
         let paged = (self.paged.messages > 0).then_some(self.paged.from);
-        self.paged = Paged { generation: self.paged.generation.wrapping_add(1), ..Paged::default() };
+        self.paged = Paged {
+            generation: self.paged.generation.wrapping_add(1),
+            ..Paged::default()
+        };
         self.window_bytes = 0;
         let window = match &mut self.levels {
             None => std::mem::take(&mut self.window),
@@ -228,7 +246,10 @@ impl Ready {
 
     /// The read of the first message alone, to learn when it expires.
     pub(crate) fn start_peek(&mut self) -> Option<PageIn> {
-        self.read(FetchLimit { messages: 1, ..FETCH })
+        self.read(FetchLimit {
+            messages: 1,
+            ..FETCH
+        })
     }
 
     fn read(&mut self, limit: FetchLimit) -> Option<PageIn> {
@@ -236,7 +257,12 @@ impl Ready {
             return None;
         }
         self.paged.fetching = true;
-        Some(PageIn { from: self.paged.from, limit, generation: self.paged.generation, expected: self.paged.messages })
+        Some(PageIn {
+            from: self.paged.from,
+            limit,
+            generation: self.paged.generation,
+            expected: self.paged.messages,
+        })
     }
 
     /// Take in what a read brought; tells whether any of it will expire.
@@ -294,7 +320,10 @@ impl Ready {
 
 /// Put messages back to where they were. Both are sorted by sequence.
 pub(super) fn put_back(line: &mut VecDeque<Entry>, mut back: Vec<Entry>) {
-    let (Some(first), Some(last)) = (back.first().map(|entry| entry.seq), back.last().map(|entry| entry.seq)) else {
+    let (Some(first), Some(last)) = (
+        back.first().map(|entry| entry.seq),
+        back.last().map(|entry| entry.seq),
+    ) else {
         return;
     };
     if line.back().is_none_or(|entry| entry.seq < first) {

@@ -27,7 +27,9 @@ impl Stage {
     fn flush(&mut self, effects: &mut Effects) {
         if !self.deliveries.is_empty() {
             let bytes = std::mem::take(&mut self.bytes);
-            effects.wakes.add(self.mailbox.push_deliveries(&mut self.deliveries, bytes));
+            effects
+                .wakes
+                .add(self.mailbox.push_deliveries(&mut self.deliveries, bytes));
         }
     }
 }
@@ -54,7 +56,12 @@ impl Stages {
                 None => free = Some(at),
             }
         }
-        let stage = Stage { mailbox: Arc::clone(mailbox), consumers: 1, deliveries: Vec::new(), bytes: 0 };
+        let stage = Stage {
+            mailbox: Arc::clone(mailbox),
+            consumers: 1,
+            deliveries: Vec::new(),
+            bytes: 0,
+        };
         if let Some(free) = free
             && let Some(place) = self.stages.get_mut(free as usize)
         {
@@ -85,12 +92,17 @@ impl Stages {
     /// Octets handed out and not pushed yet.
     #[inline]
     pub(super) fn bytes(&self, stage: u32) -> usize {
-        self.stages.get(stage as usize).and_then(Option::as_ref).map_or(0, |stage| stage.bytes)
+        self.stages
+            .get(stage as usize)
+            .and_then(Option::as_ref)
+            .map_or(0, |stage| stage.bytes)
     }
 
     #[inline]
     pub(super) fn push(&mut self, at: u32, delivery: Delivery, effects: &mut Effects) {
-        let Some(stage) = self.stages.get_mut(at as usize).and_then(Option::as_mut) else { return };
+        let Some(stage) = self.stages.get_mut(at as usize).and_then(Option::as_mut) else {
+            return;
+        };
         if stage.deliveries.is_empty() {
             self.touched.push(at);
         }

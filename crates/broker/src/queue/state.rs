@@ -78,7 +78,9 @@ impl QueueState {
             self.answer_gets(queue, expired_by, effects);
         }
         while self.has_live(queue, expired_by, effects) {
-            let Some(turn) = self.consumers.next(queue) else { break };
+            let Some(turn) = self.consumers.next(queue) else {
+                break;
+            };
             let Some(entry) = self.ready.pop() else { break };
             if turn.ack {
                 self.unacked += 1;
@@ -96,23 +98,34 @@ impl QueueState {
 
     /// Is there a message that can be given now? Expired ones before it are given up.
     #[inline]
-    pub(crate) fn has_live(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) -> bool {
+    pub(crate) fn has_live(
+        &mut self,
+        queue: &Arc<Queue>,
+        expired_by: Time,
+        effects: &mut Effects,
+    ) -> bool {
         if self.expiring {
             self.drop_expired(queue, expired_by, effects);
             // The rest of very many expired ones is the timer's.
-            return self.ready.has_next() && self.ready.head().is_some_and(|entry| entry.deadline > expired_by);
+            return self.ready.has_next()
+                && self
+                    .ready
+                    .head()
+                    .is_some_and(|entry| entry.deadline > expired_by);
         }
         self.ready.has_next()
     }
 
     fn drop_expired(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {
         for _ in 0..EXPIRED_AT_ONCE {
-            let Some(entry) = self.ready.pop_expired(expired_by) else { break };
+            let Some(entry) = self.ready.pop_expired(expired_by) else {
+                break;
+            };
             queue.discard(entry, Reason::Expired, effects);
         }
     }
 
-    /// Drop from the head what is over the limits (protocol.md 12.3).
+    /// Drop from the head what is over the limits.
     pub(crate) fn trim(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
         let options = &queue.properties().options;
         while options.is_over(self.ready.len(), self.ready.bytes()) && self.ready.has_next() {
@@ -122,7 +135,12 @@ impl QueueState {
     }
 
     /// Take the oldest message out for a basic.get.
-    pub(crate) fn take_for_get(&mut self, queue: &Queue, no_ack: bool, effects: &mut Effects) -> Option<Got> {
+    pub(crate) fn take_for_get(
+        &mut self,
+        queue: &Queue,
+        no_ack: bool,
+        effects: &mut Effects,
+    ) -> Option<Got> {
         let entry = self.ready.pop()?;
         if no_ack {
             if entry.stored.is_stored() {
@@ -135,14 +153,25 @@ impl QueueState {
                 effects.delivered(queue.id, entry.seq);
             }
         }
-        Some(Got { entry, remaining: self.ready.len() })
+        Some(Got {
+            entry,
+            remaining: self.ready.len(),
+        })
     }
 
     fn answer_gets(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {
-        while !self.gets.is_empty() && (self.has_live(queue, expired_by, effects) || self.ready.len() == 0) {
-            let Some(get) = self.gets.pop_front() else { break };
+        while !self.gets.is_empty()
+            && (self.has_live(queue, expired_by, effects) || self.ready.len() == 0)
+        {
+            let Some(get) = self.gets.pop_front() else {
+                break;
+            };
             let got = self.take_for_get(queue, get.no_ack, effects);
-            match get.mailbox.push(Notice::Got { channel: get.channel, request: get.request, got }) {
+            match get.mailbox.push(Notice::Got {
+                channel: get.channel,
+                request: get.request,
+                got,
+            }) {
                 Ok(waker) => effects.wakes.add(waker),
                 // The connection ended meanwhile: the message was never sent.
                 Err(Notice::Got { got: Some(got), .. }) if !get.no_ack => {
@@ -179,7 +208,12 @@ impl QueueState {
         }
         if let Some(first) = paged_from {
             let last = self.next_seq.saturating_sub(1);
-            effects.operations.push(Operation::Settle { queue, first, last, put: None });
+            effects.operations.push(Operation::Settle {
+                queue,
+                first,
+                last,
+                put: None,
+            });
         }
         count
     }
@@ -196,7 +230,11 @@ impl QueueState {
             }
         }
         for get in self.gets.drain(..) {
-            let notice = Notice::Got { channel: get.channel, request: get.request, got: None };
+            let notice = Notice::Got {
+                channel: get.channel,
+                request: get.request,
+                got: None,
+            };
             if let Ok(waker) = get.mailbox.push(notice) {
                 effects.wakes.add(waker);
             }

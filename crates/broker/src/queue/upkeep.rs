@@ -22,7 +22,11 @@ impl Queue {
     /// read the clock.
     #[inline]
     pub(super) fn now(&self, state: &QueueState) -> Time {
-        if state.expiring || self.properties.options.is_timed() { self.clock().now() } else { Time::default() }
+        if state.expiring || self.properties.options.is_timed() {
+            self.clock().now()
+        } else {
+            Time::default()
+        }
     }
 
     /// Does the oldest message go when there is no room?
@@ -37,16 +41,28 @@ impl Queue {
     pub(crate) fn discard(self: &Arc<Self>, entry: Entry, reason: Reason, effects: &mut Effects) {
         self.shared.discards.add(reason);
         if self.properties.options.dead_letter.is_some() {
-            effects.dead_letters.push(DeadLetter { queue: Arc::clone(self), entry, reason });
+            effects.dead_letters.push(DeadLetter {
+                queue: Arc::clone(self),
+                entry,
+                reason,
+            });
         } else if entry.stored.is_stored() {
             push_settle(&mut effects.operations, self.id, entry.seq, entry.stored);
         }
     }
 
     /// Give up what has come back more often than it may (x-delivery-limit).
-    pub(super) fn within_delivery_limit(self: &Arc<Self>, entries: Vec<Entry>, effects: &mut Effects) -> Vec<Entry> {
-        let Some(limit) = self.properties.options.delivery_limit else { return entries };
-        let (over, within): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.delivery_count > limit);
+    pub(super) fn within_delivery_limit(
+        self: &Arc<Self>,
+        entries: Vec<Entry>,
+        effects: &mut Effects,
+    ) -> Vec<Entry> {
+        let Some(limit) = self.properties.options.delivery_limit else {
+            return entries;
+        };
+        let (over, within): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| entry.delivery_count > limit);
         for entry in over {
             self.discard(entry, Reason::DeliveryLimit, effects);
         }
@@ -55,7 +71,12 @@ impl Queue {
 
     /// After every delivery: drop what is too much or expired, and have the node's timer call
     /// when something else will be.
-    pub(super) fn keep_up(self: &Arc<Self>, state: &mut MutexGuard<'_, QueueState>, now: Time, effects: &mut Effects) {
+    pub(super) fn keep_up(
+        self: &Arc<Self>,
+        state: &mut MutexGuard<'_, QueueState>,
+        now: Time,
+        effects: &mut Effects,
+    ) {
         if self.drops_head() {
             state.trim(self, effects);
         }
@@ -84,7 +105,11 @@ impl Queue {
             return None;
         }
         state.timer = next;
-        self.shared.deadlines.set(Party::Queue(self.id), next, Due::Queue(Arc::downgrade(self)))
+        self.shared.deadlines.set(
+            Party::Queue(self.id),
+            next,
+            Due::Queue(Arc::downgrade(self)),
+        )
     }
 
     /// The queue's deadline has come.
@@ -104,7 +129,11 @@ impl Queue {
         if state.retry_at <= now {
             state.retry_at = Time::NEVER;
             for (entry, reason) in std::mem::take(&mut state.kept) {
-                effects.dead_letters.push(DeadLetter { queue: Arc::clone(self), entry, reason });
+                effects.dead_letters.push(DeadLetter {
+                    queue: Arc::clone(self),
+                    entry,
+                    reason,
+                });
             }
         }
         let before = state.ready.memory();
@@ -120,7 +149,9 @@ impl Queue {
 
     fn is_expired(&self, state: &QueueState, now: Time) -> bool {
         let expires = self.properties.options.expires;
-        expires.is_some_and(|expires| state.consumers.len() == 0 && state.last_used.after(expires) <= now)
+        expires.is_some_and(|expires| {
+            state.consumers.len() == 0 && state.last_used.after(expires) <= now
+        })
     }
 
     /// Somebody has declared the queue: if it goes when unused, its time begins anew.
@@ -151,7 +182,11 @@ impl Queue {
     }
 
     /// No queue took a dead letter that must not be lost: keep it and try again.
-    pub(crate) fn keep_dead_letter(self: &Arc<Self>, entry: Entry, reason: Reason) -> Option<Waker> {
+    pub(crate) fn keep_dead_letter(
+        self: &Arc<Self>,
+        entry: Entry,
+        reason: Reason,
+    ) -> Option<Waker> {
         let mut state = self.state.lock();
         if state.deleted {
             return None;

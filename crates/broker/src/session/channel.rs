@@ -35,11 +35,25 @@ pub(super) enum Held {
     /// A reply that is true once the ticket is durable.
     Reply(Ticket, AMQPClass),
     Delivery(Delivery),
-    /// Answer to basic.get; `None` until the store has read the message.
-    Get { request: u64, queue: u32, no_ack: bool, answer: Option<Option<Got>> },
+    /// Answer to basic.get, which may have to wait for the store to read the message.
+    Get {
+        request: u64,
+        queue: u32,
+        no_ack: bool,
+        answer: GetAnswer,
+    },
     Return(Message),
     /// The channel ends, by the client's channel.close or by a soft error.
     End(Option<ChannelError>),
+}
+
+/// How far a basic.get has come.
+#[derive(Debug)]
+pub(super) enum GetAnswer {
+    /// The store is reading the message.
+    Awaited,
+    Empty,
+    Got(Got),
 }
 
 /// What channel mode decides about publishes and acknowledgements.
@@ -99,7 +113,12 @@ impl Channel {
 
     /// Take out what a client settles: one tag, or with `multiple` everything up to it (0:
     /// everything). `None`: the tag is not outstanding.
-    pub(super) fn take(&mut self, tag: u64, multiple: bool, mut taken: impl FnMut(Unacked)) -> Option<()> {
+    pub(super) fn take(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        mut taken: impl FnMut(Unacked),
+    ) -> Option<()> {
         if multiple {
             if tag != 0 {
                 self.position(tag)?;
@@ -126,7 +145,10 @@ impl Channel {
     /// Put messages back that a rolled back transaction had taken.
     pub(super) fn put_back(&mut self, restored: impl IntoIterator<Item = Unacked>) {
         for unacked in restored {
-                match self.unacked.binary_search_by_key(&unacked.tag, |(tag, _)| *tag) {
+            match self
+                .unacked
+                .binary_search_by_key(&unacked.tag, |(tag, _)| *tag)
+            {
                 Ok(at) => self.unacked[at].1 = Some(unacked),
                 Err(at) => self.unacked.insert(at, (unacked.tag, Some(unacked))),
             }
@@ -135,7 +157,10 @@ impl Channel {
 
     /// Everything outstanding, oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Unacked> {
-        self.unacked.drain(..).filter_map(|(_, unacked)| unacked).collect()
+        self.unacked
+            .drain(..)
+            .filter_map(|(_, unacked)| unacked)
+            .collect()
     }
 
     /// The last delivery tag given.
@@ -145,12 +170,16 @@ impl Channel {
 
     /// Everything outstanding, oldest first.
     pub(super) fn unacked(&self) -> impl Iterator<Item = &Unacked> {
-        self.unacked.iter().filter_map(|(_, unacked)| unacked.as_ref())
+        self.unacked
+            .iter()
+            .filter_map(|(_, unacked)| unacked.as_ref())
     }
 
     /// Everything outstanding, to be looked at or marked.
     pub(super) fn unacked_mut(&mut self) -> impl Iterator<Item = &mut Unacked> {
-        self.unacked.iter_mut().filter_map(|(_, unacked)| unacked.as_mut())
+        self.unacked
+            .iter_mut()
+            .filter_map(|(_, unacked)| unacked.as_mut())
     }
 
     fn position(&self, tag: u64) -> Option<usize> {
@@ -162,7 +191,10 @@ impl Channel {
         let guess = usize::try_from(tag.checked_sub(*front)?).ok()?;
         let at = match self.unacked.get(guess) {
             Some((at_guess, _)) if *at_guess == tag => guess,
-            _ => self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+            _ => self
+                .unacked
+                .binary_search_by_key(&tag, |(tag, _)| *tag)
+                .ok()?,
         };
         self.unacked.get(at)?.1.is_some().then_some(at)
     }

@@ -1,4 +1,4 @@
-//! Publisher confirms: which publishes of a channel are confirmed, and when (protocol.md 8.6 to 8.9).
+//! Publisher confirms: which publishes of a channel are confirmed, and when.
 
 use std::collections::VecDeque;
 
@@ -49,13 +49,15 @@ impl Confirms {
     #[inline]
     pub(super) fn wait_for(&mut self, number: u64, ticket: Ticket) {
         let confirmed = self.last - self.pending.len() as u64;
-        let at = number.checked_sub(confirmed + 1).and_then(|at| usize::try_from(at).ok());
+        let at = number
+            .checked_sub(confirmed + 1)
+            .and_then(|at| usize::try_from(at).ok());
         if let Some(pending) = at.and_then(|at| self.pending.get_mut(at)) {
             *pending = (*pending).max(ticket);
         }
     }
 
-    /// A queue refused publish `number`, whatever other queues do with it (protocol.md 8.8).
+    /// A queue refused publish `number`, whatever other queues do with it.
     pub(super) fn refuse(&mut self, number: u64) {
         self.wait_for(number, REFUSED);
     }
@@ -72,17 +74,28 @@ impl Confirms {
 
     /// Confirm what waits for nothing later than `durable`.
     pub(super) fn advance(&mut self, durable: Ticket) -> Option<Confirmed> {
-        let count = self.pending.iter().take_while(|ticket| **ticket <= durable).count();
+        let count = self
+            .pending
+            .iter()
+            .take_while(|ticket| **ticket <= durable)
+            .count();
         if count == 0 {
             return None;
         }
         self.pending.drain(..count);
-        Some(Confirmed { tag: self.last - self.pending.len() as u64, count: count as u64 })
+        Some(Confirmed {
+            tag: self.last - self.pending.len() as u64,
+            count: count as u64,
+        })
     }
 
     /// The last ticket that some publish waits for.
     pub(super) fn waits_for(&self) -> Option<Ticket> {
-        self.pending.iter().copied().filter(|ticket| *ticket != REFUSED).max()
+        self.pending
+            .iter()
+            .copied()
+            .filter(|ticket| *ticket != REFUSED)
+            .max()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -99,7 +112,10 @@ mod tests {
         let mut confirms = Confirms::default();
         confirms.publish();
         confirms.publish();
-        assert_eq!(confirms.advance(Ticket::NONE), Some(Confirmed { tag: 2, count: 2 }));
+        assert_eq!(
+            confirms.advance(Ticket::NONE),
+            Some(Confirmed { tag: 2, count: 2 })
+        );
         assert_eq!(confirms.advance(Ticket::NONE), None);
     }
 
@@ -109,7 +125,10 @@ mod tests {
         confirms.publish();
         confirms.publish();
         confirms.withdraw();
-        assert_eq!(confirms.advance(Ticket::NONE), Some(Confirmed { tag: 1, count: 1 }));
+        assert_eq!(
+            confirms.advance(Ticket::NONE),
+            Some(Confirmed { tag: 1, count: 1 })
+        );
     }
 
     #[test]
@@ -124,10 +143,16 @@ mod tests {
         assert_eq!(confirms.advance(Ticket(2)), None);
         assert_eq!(confirms.take_refused(), None, "not before its turn");
         assert_eq!(confirms.waits_for(), Some(Ticket(3)));
-        assert_eq!(confirms.advance(Ticket(9)), Some(Confirmed { tag: 1, count: 1 }));
+        assert_eq!(
+            confirms.advance(Ticket(9)),
+            Some(Confirmed { tag: 1, count: 1 })
+        );
         assert_eq!(confirms.take_refused(), Some(2));
         assert_eq!(confirms.take_refused(), None);
-        assert_eq!(confirms.advance(Ticket(9)), Some(Confirmed { tag: 4, count: 2 }));
+        assert_eq!(
+            confirms.advance(Ticket(9)),
+            Some(Confirmed { tag: 4, count: 2 })
+        );
     }
 
     #[test]
@@ -140,11 +165,17 @@ mod tests {
         confirms.wait_for(second, Ticket(6));
         assert_eq!(confirms.advance(Ticket(8)), None);
         assert_eq!(confirms.waits_for(), Some(Ticket(9)));
-        assert_eq!(confirms.advance(Ticket(9)), Some(Confirmed { tag: 2, count: 2 }));
+        assert_eq!(
+            confirms.advance(Ticket(9)),
+            Some(Confirmed { tag: 2, count: 2 })
+        );
         assert!(confirms.is_settled());
         let third = confirms.publish();
         confirms.wait_for(third, Ticket(12));
         assert_eq!(confirms.advance(Ticket(11)), None);
-        assert_eq!(confirms.advance(Ticket(12)), Some(Confirmed { tag: 3, count: 1 }));
+        assert_eq!(
+            confirms.advance(Ticket(12)),
+            Some(Confirmed { tag: 3, count: 1 })
+        );
     }
 }

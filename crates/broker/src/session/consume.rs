@@ -1,4 +1,4 @@
-//! basic.consume, basic.cancel, basic.qos and basic.get (protocol.md 9 and 10.4).
+//! basic.consume, basic.cancel, basic.qos and basic.get.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use leveret_store::Ticket;
 use leveret_wire::method::basic;
 use leveret_wire::{AMQPClass, FieldTable, type_name};
 
-use super::channel::Held;
+use super::channel::{GetAnswer, Held};
 use super::{Failure, Output, Session};
 use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
 use crate::vhost::{REPLY_TO, generated_name, integer};
@@ -52,9 +52,16 @@ impl Consumers {
 }
 
 impl Session {
-    pub(super) fn qos(&mut self, number: u16, qos: &basic::Qos, output: &mut impl Output) -> Result<(), Failure> {
+    pub(super) fn qos(
+        &mut self,
+        number: u16,
+        qos: &basic::Qos,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         // amq-protocol does not tell prefetch_size; the protocol machine has refused any but 0.
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         let count = u32::from(qos.prefetch_count);
         if qos.global {
             // Only what is counted is given back, so count what is outstanding from now on.
@@ -80,29 +87,44 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, consume.queue.as_str())?;
-        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get(&number) else {
+            return Ok(());
+        };
         let tag = consume.consumer_tag.as_str();
         if channel.consumers.contains_key(tag) {
-            return Err(Failure::not_allowed(format!("attempt to reuse consumer tag '{tag}'")));
+            return Err(Failure::not_allowed(format!(
+                "attempt to reuse consumer tag '{tag}'"
+            )));
         }
         let limit = self.shared.limits.consumers_per_channel;
         if channel.consumers.len() >= limit {
-            return Err(Failure::not_allowed(format!("reached maximum ({limit}) of consumers per channel")));
+            return Err(Failure::not_allowed(format!(
+                "reached maximum ({limit}) of consumers per channel"
+            )));
         }
-        let tag: Arc<str> = if tag.is_empty() { generated_name("amq.ctag-")?.into() } else { tag.into() };
+        let tag: Arc<str> = if tag.is_empty() {
+            generated_name("amq.ctag-")?.into()
+        } else {
+            tag.into()
+        };
         let is_reply = name == REPLY_TO;
         let queue = if is_reply {
             self.reply_queue(number, consume.no_ack)?
         } else {
-            self.vhost.accessible_queue(&name, &self.access)?
+            self.vhost.accessible_queue(&name, self.access)?
         };
         let priority = self.consumer_priority(&queue, &consume.arguments)?;
         if queue.properties().options.is_quorum() && channel.credit.limited() {
-            let text = format!("{} does not support global qos", self.vhost.queue_text(&name));
+            let text = format!(
+                "{} does not support global qos",
+                self.vhost.queue_text(&name)
+            );
             return Err(Failure::not_implemented(&text));
         }
         self.watch_timeouts(&queue);
-        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get(&number) else {
+            return Ok(());
+        };
         let slot = self.queues.hold(&queue);
         let key = self.consumers.insert(Consumer {
             channel: number,
@@ -122,7 +144,12 @@ impl Session {
         };
         match queue.add_consumer(new, &mut self.effects) {
             Ok(id) => {
-                if let Some(consumer) = self.consumers.consumers.get_mut(key as usize).and_then(Option::as_mut) {
+                if let Some(consumer) = self
+                    .consumers
+                    .consumers
+                    .get_mut(key as usize)
+                    .and_then(Option::as_mut)
+                {
                     consumer.id = Some(id);
                 }
             }
@@ -131,9 +158,10 @@ impl Session {
                 self.queues.release(slot);
                 return Err(match refused {
                     ConsumeRefused::Gone => self.vhost.no_queue(&name),
-                    ConsumeRefused::InExclusiveUse => {
-                        Failure::access_refused(format!("{} in exclusive use", self.vhost.queue_text(&name)))
-                    }
+                    ConsumeRefused::InExclusiveUse => Failure::access_refused(format!(
+                        "{} in exclusive use",
+                        self.vhost.queue_text(&name)
+                    )),
                     ConsumeRefused::Store(error) => error.into(),
                 });
             }
@@ -146,7 +174,9 @@ impl Session {
             }
         }
         if !consume.nowait {
-            let ok = basic::ConsumeOk { consumer_tag: short(&tag) };
+            let ok = basic::ConsumeOk {
+                consumer_tag: short(&tag),
+            };
             let ok = AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok));
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
@@ -156,19 +186,33 @@ impl Session {
     /// The queue behind direct reply-to for a consumer of this channel.
     fn reply_queue(&self, number: u16, no_ack: bool) -> Result<Arc<Queue>, Failure> {
         if !no_ack {
-            return Err(Failure::precondition_failed("reply consumer cannot acknowledge".to_owned()));
+            return Err(Failure::precondition_failed(
+                "reply consumer cannot acknowledge".to_owned(),
+            ));
         }
-        if self.channels.get(&number).is_some_and(|channel| channel.replies.is_some()) {
-            return Err(Failure::precondition_failed("reply consumer already set".to_owned()));
+        if self
+            .channels
+            .get(&number)
+            .is_some_and(|channel| channel.replies.is_some())
+        {
+            return Err(Failure::precondition_failed(
+                "reply consumer already set".to_owned(),
+            ));
         }
-        self.vhost.open_reply_queue(&self.access)
+        self.vhost.open_reply_queue(self.access)
     }
 
     fn consumer_priority(&self, queue: &Queue, arguments: &FieldTable) -> Result<i32, Failure> {
-        let Some(value) = arguments.inner().get("x-priority") else { return Ok(0) };
+        let Some(value) = arguments.inner().get("x-priority") else {
+            return Ok(0);
+        };
         match integer(value) {
             // Beyond the range of priorities anybody uses, order is all that matters.
-            Some(priority) => Ok(i32::try_from(priority).unwrap_or(if priority < 0 { i32::MIN } else { i32::MAX })),
+            Some(priority) => Ok(i32::try_from(priority).unwrap_or(if priority < 0 {
+                i32::MIN
+            } else {
+                i32::MAX
+            })),
             None => Err(Failure::precondition_failed(format!(
                 "invalid arg 'x-priority' for {}: \"expected integer, got {}\"",
                 self.vhost.queue_text(queue.name()),
@@ -184,7 +228,10 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let tag = cancel.consumer_tag.as_str();
-        let key = self.channels.get(&number).and_then(|channel| channel.consumers.get(tag).copied());
+        let key = self
+            .channels
+            .get(&number)
+            .and_then(|channel| channel.consumers.get(tag).copied());
         if let Some(key) = key {
             let last_of = self.detach_consumer(key);
             // What the queue has already given it is still delivered before cancel-ok.
@@ -195,7 +242,9 @@ impl Session {
             }
         }
         if !cancel.nowait {
-            let ok = basic::CancelOk { consumer_tag: short(tag) };
+            let ok = basic::CancelOk {
+                consumer_tag: short(tag),
+            };
             let ok = AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok));
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
@@ -231,8 +280,11 @@ impl Session {
 
     /// Forget all consumers of a channel that has ended.
     pub(super) fn forget_consumers(&mut self, number: u16) {
-        let keys: Vec<u32> =
-            self.channels.get(&number).map(|channel| channel.consumers.values().copied().collect()).unwrap_or_default();
+        let keys: Vec<u32> = self
+            .channels
+            .get(&number)
+            .map(|channel| channel.consumers.values().copied().collect())
+            .unwrap_or_default();
         for key in keys {
             self.forget_consumer(key);
         }
@@ -241,7 +293,9 @@ impl Session {
     /// Take all consumers of a channel off their queues, and delete auto-delete queues that
     /// have lost their last one. The keys stay known until the mailbox has been worked off.
     pub(super) fn end_channel_consumers(&mut self, number: u16) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get(&number) else {
+            return Ok(());
+        };
         let keys: Vec<u32> = channel.consumers.values().copied().collect();
         for key in keys {
             if let Some(queue) = self.detach_consumer(key) {
@@ -251,9 +305,14 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn get(&mut self, number: u16, get: &basic::Get, output: &mut impl Output) -> Result<(), Failure> {
+    pub(super) fn get(
+        &mut self,
+        number: u16,
+        get: &basic::Get,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         let name = self.queue_name(number, get.queue.as_str())?;
-        let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        let queue = self.vhost.accessible_queue(&name, self.access)?;
         let options = &queue.properties().options;
         if options.is_quorum() && options.single_active_consumer {
             return Err(Failure::resource_locked(format!(
@@ -265,15 +324,30 @@ impl Session {
         self.watch_timeouts(&queue);
         self.next_get += 1;
         let request = self.next_get;
-        let outcome = queue.get(get.no_ack, &self.mailbox, number, request, &mut self.effects)?;
+        let outcome = queue.get(
+            get.no_ack,
+            &self.mailbox,
+            number,
+            request,
+            &mut self.effects,
+        )?;
         let answer = match outcome {
             GetOutcome::Gone => return Err(self.vhost.no_queue(&name)),
-            GetOutcome::Got(got) => Some(Some(got)),
-            GetOutcome::Empty => Some(None),
-            GetOutcome::Waiting => None,
+            GetOutcome::Got(got) => GetAnswer::Got(got),
+            GetOutcome::Empty => GetAnswer::Empty,
+            GetOutcome::Waiting => GetAnswer::Awaited,
         };
         let slot = self.queues.hold(&queue);
-        self.emit(number, Held::Get { request, queue: slot, no_ack: get.no_ack, answer }, output);
+        self.emit(
+            number,
+            Held::Get {
+                request,
+                queue: slot,
+                no_ack: get.no_ack,
+                answer,
+            },
+            output,
+        );
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use leveret_router::{Binding, Destination};
 use leveret_store::Ticket;
-use leveret_wire::method::{exchange, queue};
 use leveret_wire::AMQPClass;
+use leveret_wire::method::{exchange, queue};
 
 use super::channel::Held;
 use super::consume::short;
@@ -50,7 +50,7 @@ impl Session {
             routing_key: bind.routing_key.to_string(),
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(binding, &self.access)?;
+        let ticket = self.vhost.bind(&binding, self.access)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())
@@ -68,7 +68,7 @@ impl Session {
             routing_key: unbind.routing_key.to_string(),
             arguments: unbind.arguments,
         };
-        let ticket = self.vhost.unbind(&binding, &self.access)?;
+        let ticket = self.vhost.unbind(&binding, self.access)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(exchange::UnbindOk {}));
         self.answer(number, unbind.nowait, ticket, ok, output);
         Ok(())
@@ -81,12 +81,16 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         if self.is_reply_queue(declare.queue.as_str())? {
-            let ok = queue::DeclareOk { queue: declare.queue.clone(), message_count: 0, consumer_count: 1 };
+            let ok = queue::DeclareOk {
+                queue: declare.queue.clone(),
+                message_count: 0,
+                consumer_count: 1,
+            };
             let ok = AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok));
             self.answer(number, declare.nowait, Ticket::NONE, ok, output);
             return Ok(());
         }
-        let declared = self.vhost.declare_queue(declare, &self.access)?;
+        let declared = self.vhost.declare_queue(declare, self.access)?;
         let name = Arc::clone(declared.queue.name());
         self.counters.queues_declared.add(1);
         if declared.created {
@@ -118,7 +122,10 @@ impl Session {
         if !Vhost::is_reply_key(name.as_bytes()) {
             return Ok(false);
         }
-        self.vhost.reply_queue(name.as_bytes()).map(|_| true).ok_or_else(|| self.vhost.no_queue(name))
+        self.vhost
+            .reply_queue(name.as_bytes())
+            .map(|_| true)
+            .ok_or_else(|| self.vhost.no_queue(name))
     }
 
     pub(super) fn queue_bind(
@@ -127,14 +134,15 @@ impl Session {
         bind: queue::Bind,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let (queue, routing_key) = self.bound_queue(number, bind.queue.as_str(), bind.routing_key.as_str())?;
+        let (queue, routing_key) =
+            self.bound_queue(number, bind.queue.as_str(), bind.routing_key.as_str())?;
         let binding = Binding {
             source: bind.exchange.to_string(),
             destination: Destination::Queue(queue),
             routing_key,
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(binding, &self.access)?;
+        let ticket = self.vhost.bind(&binding, self.access)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())
@@ -146,14 +154,15 @@ impl Session {
         unbind: queue::Unbind,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let (queue, routing_key) = self.bound_queue(number, unbind.queue.as_str(), unbind.routing_key.as_str())?;
+        let (queue, routing_key) =
+            self.bound_queue(number, unbind.queue.as_str(), unbind.routing_key.as_str())?;
         let binding = Binding {
             source: unbind.exchange.to_string(),
             destination: Destination::Queue(queue),
             routing_key,
             arguments: unbind.arguments,
         };
-        let ticket = self.vhost.unbind(&binding, &self.access)?;
+        let ticket = self.vhost.unbind(&binding, self.access)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
         self.answer(number, false, ticket, ok, output);
         Ok(())
@@ -166,7 +175,7 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, purge.queue.as_str())?;
-        let queue = self.vhost.accessible_queue(&name, &self.access)?;
+        let queue = self.vhost.accessible_queue(&name, self.access)?;
         let message_count = clamp(queue.purge(&mut self.effects)?);
         let ok = AMQPClass::Queue(queue::AMQPMethod::PurgeOk(queue::PurgeOk { message_count }));
         self.answer(number, purge.nowait, Ticket::NONE, ok, output);
@@ -183,29 +192,40 @@ impl Session {
         let (messages, ticket) = match self.vhost.queue(&name) {
             None => (0, Ticket::NONE),
             Some(queue) => {
-                self.vhost.check_owner(&queue, &self.access)?;
+                self.vhost.check_owner(&queue, self.access)?;
                 if queue.properties().options.is_quorum() {
                     self.check_unconditional(delete, &name)?;
                 }
-                let deleted =
-                    self.vhost.delete_queue(&queue, delete.if_unused, delete.if_empty, &mut self.effects)?;
+                let deleted = self.vhost.delete_queue(
+                    &queue,
+                    delete.if_unused,
+                    delete.if_empty,
+                    &mut self.effects,
+                )?;
                 self.counters.queues_deleted.add(1);
                 self.exclusive.retain(|owned| owned.id() != queue.id());
                 deleted
             }
         };
-        // Its consumers on this connection hear of it before delete-ok (protocol.md 6.7).
+        // Its consumers on this connection hear of it before delete-ok.
         self.process_mailbox(output, None)?;
-        let ok = queue::DeleteOk { message_count: clamp(messages) };
+        let ok = queue::DeleteOk {
+            message_count: clamp(messages),
+        };
         let ok = AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok));
         self.answer(number, delete.nowait, ticket, ok, output);
         Ok(())
     }
 
-    /// Quorum queues are deleted whatever they hold and whoever uses them (protocol.md 12.8).
+    /// Quorum queues are deleted whatever they hold and whoever uses them.
     fn check_unconditional(&self, delete: &queue::Delete, name: &str) -> Result<(), Failure> {
-        let flags = [("if-unused", delete.if_unused), ("if-empty", delete.if_empty)];
-        let Some((flag, _)) = flags.iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let flags = [
+            ("if-unused", delete.if_unused),
+            ("if-empty", delete.if_empty),
+        ];
+        let Some((flag, _)) = flags.iter().find(|(_, is_set)| *is_set) else {
+            return Ok(());
+        };
         let what = self.vhost.queue_text(name);
         Err(Failure::not_implemented(&format!(
             "cannot delete {what}. queue.delete operations with {flag} flag set are not supported by quorum queues"
@@ -214,7 +234,10 @@ impl Session {
 
     /// Delete an auto-delete queue that has lost its last consumer, unless it got a new one.
     pub(super) fn delete_unused(&mut self, queue: &Arc<Queue>) -> Result<(), Failure> {
-        match self.vhost.delete_queue(queue, true, false, &mut self.effects) {
+        match self
+            .vhost
+            .delete_queue(queue, true, false, &mut self.effects)
+        {
             Ok(_) => {
                 self.counters.queues_deleted.add(1);
                 self.exclusive.retain(|owned| owned.id() != queue.id());
@@ -228,13 +251,14 @@ impl Session {
 
     /// Delete an exclusive queue with its connection.
     pub(super) fn delete_owned(&mut self, queue: &Arc<Queue>) -> Result<(), Failure> {
-        self.vhost.delete_queue(queue, false, false, &mut self.effects)?;
+        self.vhost
+            .delete_queue(queue, false, false, &mut self.effects)?;
         self.counters.queues_deleted.add(1);
         Ok(())
     }
 
     /// What a queue name stands for: itself, or if empty the last queue declared on the channel
-    /// (protocol.md 6.1).
+    ///.
     pub(super) fn queue_name(&self, number: u16, name: &str) -> Result<String, Failure> {
         if !name.is_empty() {
             return Ok(name.to_owned());
@@ -248,14 +272,29 @@ impl Session {
 
     /// Queue and routing key of a bind or unbind: with an empty queue name, an empty routing
     /// key stands for the queue's name too.
-    fn bound_queue(&self, number: u16, name: &str, routing_key: &str) -> Result<(String, String), Failure> {
+    fn bound_queue(
+        &self,
+        number: u16,
+        name: &str,
+        routing_key: &str,
+    ) -> Result<(String, String), Failure> {
         let queue = self.queue_name(number, name)?;
-        let routing_key =
-            if name.is_empty() && routing_key.is_empty() { queue.clone() } else { routing_key.to_owned() };
+        let routing_key = if name.is_empty() && routing_key.is_empty() {
+            queue.clone()
+        } else {
+            routing_key.to_owned()
+        };
         Ok((queue, routing_key))
     }
 
-    fn answer(&mut self, number: u16, nowait: bool, ticket: Ticket, ok: AMQPClass, output: &mut impl Output) {
+    fn answer(
+        &mut self,
+        number: u16,
+        nowait: bool,
+        ticket: Ticket,
+        ok: AMQPClass,
+        output: &mut impl Output,
+    ) {
         if !nowait {
             self.emit(number, Held::Reply(ticket, ok), output);
         }

@@ -7,7 +7,7 @@ use leveret_protocol::ConnectionError;
 use leveret_wire::AMQPClass;
 use leveret_wire::method::basic;
 
-use super::channel::{Held, Unacked};
+use super::channel::{GetAnswer, Held, Unacked};
 use super::consume::short;
 use super::{Failure, Output, Session};
 use crate::mailbox::{CloseReason, Delivery, Got, Notice};
@@ -29,7 +29,11 @@ impl Session {
         }
     }
 
-    fn work_off(&mut self, store_news: bool, output: &mut impl Output) -> Result<(), ConnectionError> {
+    fn work_off(
+        &mut self,
+        store_news: bool,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
         let done = self.handle_notices(output, None);
         if store_news {
             self.release_held(output);
@@ -43,7 +47,8 @@ impl Session {
     /// encoded counts as gone, and consumers that were passed over are served again.
     pub fn note_output(&mut self, waiting: usize) -> Result<(), ConnectionError> {
         if self.encoded_bytes > 0 && waiting <= self.shared.limits.outbox_low_bytes {
-            self.mailbox.release(std::mem::take(&mut self.encoded_bytes));
+            self.mailbox
+                .release(std::mem::take(&mut self.encoded_bytes));
         }
         let done = self.resume_stalled();
         self.fire();
@@ -59,7 +64,11 @@ impl Session {
     }
 
     /// Work off the mailbox now. Deliveries for the channel `ending` go back to their queues.
-    pub(super) fn process_mailbox(&mut self, output: &mut impl Output, ending: Option<u16>) -> Result<(), Failure> {
+    pub(super) fn process_mailbox(
+        &mut self,
+        output: &mut impl Output,
+        ending: Option<u16>,
+    ) -> Result<(), Failure> {
         let mut notices = std::mem::take(&mut self.notices);
         let store_news = self.mailbox.take(&mut notices);
         self.notices = notices;
@@ -71,7 +80,11 @@ impl Session {
         done
     }
 
-    fn handle_notices(&mut self, output: &mut impl Output, ending: Option<u16>) -> Result<(), Failure> {
+    fn handle_notices(
+        &mut self,
+        output: &mut impl Output,
+        ending: Option<u16>,
+    ) -> Result<(), Failure> {
         let mut notices = std::mem::take(&mut self.notices);
         let mut done = Ok(());
         for notice in notices.drain(..) {
@@ -81,7 +94,11 @@ impl Session {
                     self.consumer_cancelled(consumer, output);
                     Ok(())
                 }
-                Notice::Got { channel, request, got } => {
+                Notice::Got {
+                    channel,
+                    request,
+                    got,
+                } => {
                     self.answer_get(channel, request, got, output);
                     Ok(())
                 }
@@ -107,9 +124,13 @@ impl Session {
         ending: Option<u16>,
     ) -> Result<(), Failure> {
         self.encoded_bytes += delivery.entry.cost();
-        let Some(consumer) = self.consumers.find(delivery.consumer) else { return Ok(()) };
+        let Some(consumer) = self.consumers.find(delivery.consumer) else {
+            return Ok(());
+        };
         let number = consumer.channel;
-        let Some(channel) = self.channels.get_mut(&number) else { return self.give_back(Notice::Delivery(delivery)) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return self.give_back(Notice::Delivery(delivery));
+        };
         if channel.ending || ending == Some(number) {
             return self.give_back(Notice::Delivery(delivery));
         }
@@ -123,15 +144,25 @@ impl Session {
 
     #[inline]
     fn send_delivery(&mut self, number: u16, delivery: Delivery, output: &mut impl Output) {
-        let Some(consumer) = self.consumers.find(delivery.consumer) else { return };
-        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(consumer) = self.consumers.find(delivery.consumer) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
         let tag = channel.next_tag();
         let entry = delivery.entry;
         let redelivered = entry.redelivered();
         if redelivered {
             let queue = self.queues.queue(consumer.queue);
             let message = queue.and_then(|queue| queue.counted_message(&entry));
-            output.deliver(number, &consumer.tag, tag, redelivered, message.as_ref().unwrap_or(&entry.message));
+            output.deliver(
+                number,
+                &consumer.tag,
+                tag,
+                redelivered,
+                message.as_ref().unwrap_or(&entry.message),
+            );
             self.counters.redelivered.add(1);
         } else {
             output.deliver(number, &consumer.tag, tag, redelivered, &entry.message);
@@ -151,23 +182,44 @@ impl Session {
         });
     }
 
-    /// A queue is gone, and with it a consumer (protocol.md 9.4).
+    /// A queue is gone, and with it a consumer.
     fn consumer_cancelled(&mut self, key: u32, output: &mut impl Output) {
-        let Some(consumer) = self.forget_consumer(key) else { return };
+        let Some(consumer) = self.forget_consumer(key) else {
+            return;
+        };
         if self.peer.consumer_cancel_notify {
-            let cancel = basic::Cancel { consumer_tag: short(&consumer.tag), nowait: true };
+            let cancel = basic::Cancel {
+                consumer_tag: short(&consumer.tag),
+                nowait: true,
+            };
             let cancel = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            self.emit(consumer.channel, Held::Reply(leveret_store::Ticket::NONE, cancel), output);
+            self.emit(
+                consumer.channel,
+                Held::Reply(leveret_store::Ticket::NONE, cancel),
+                output,
+            );
         }
     }
 
-    fn answer_get(&mut self, number: u16, request: u64, got: Option<Got>, output: &mut impl Output) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
+    fn answer_get(
+        &mut self,
+        number: u16,
+        request: u64,
+        got: Option<Got>,
+        output: &mut impl Output,
+    ) {
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
         for held in &mut channel.held {
-            if let Held::Get { request: held_request, answer, .. } = held
+            if let Held::Get {
+                request: held_request,
+                answer,
+                ..
+            } = held
                 && *held_request == request
             {
-                *answer = Some(got);
+                *answer = got.map_or(GetAnswer::Empty, GetAnswer::Got);
                 break;
             }
         }
@@ -177,7 +229,9 @@ impl Session {
 
     /// Say something on a channel, in its order: at once, or behind what is held back.
     pub(super) fn emit(&mut self, number: u16, item: Held, output: &mut impl Output) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
         let durable = self.shared.store.durable();
         if channel.held.is_empty() && item.is_due(durable) {
             self.say(number, item, output);
@@ -200,9 +254,10 @@ impl Session {
         let durable = self.shared.store.durable();
         let holding = std::mem::take(&mut self.holding);
         for number in holding {
-            loop {
-                let Some(channel) = self.channels.get_mut(&number) else { break };
-                let Some(next) = channel.held.front() else { break };
+            while let Some(channel) = self.channels.get_mut(&number) {
+                let Some(next) = channel.held.front() else {
+                    break;
+                };
                 if !next.is_due(durable) {
                     if let Held::Reply(ticket, _) = next {
                         let ticket = *ticket;
@@ -222,7 +277,10 @@ impl Session {
         match item {
             Held::Reply(_, method) => output.reply(number, &method),
             Held::Delivery(delivery) => {
-                let ending = self.channels.get(&number).is_some_and(|channel| channel.ending);
+                let ending = self
+                    .channels
+                    .get(&number)
+                    .is_some_and(|channel| channel.ending);
                 if !ending {
                     self.send_delivery(number, delivery, output);
                 } else if let Err(failure) = self.give_back(Notice::Delivery(delivery)) {
@@ -230,9 +288,16 @@ impl Session {
                 }
             }
             Held::Return(message) => output.return_unroutable(number, &message),
-            Held::Get { queue, no_ack, answer, .. } => self.say_get(number, queue, no_ack, answer.flatten(), output),
+            Held::Get {
+                queue,
+                no_ack,
+                answer,
+                ..
+            } => self.say_get(number, queue, no_ack, answer, output),
             Held::End(error) => {
-                let Some(channel) = self.channels.remove(&number) else { return };
+                let Some(channel) = self.channels.remove(&number) else {
+                    return;
+                };
                 self.counters.channels_closed.add(1);
                 match error {
                     Some(error) if !channel.client_closed => output.close_channel(number, &error),
@@ -242,19 +307,36 @@ impl Session {
         }
     }
 
-    fn say_get(&mut self, number: u16, queue: u32, no_ack: bool, answer: Option<Got>, output: &mut impl Output) {
-        let Some(got) = answer else {
+    fn say_get(
+        &mut self,
+        number: u16,
+        queue: u32,
+        no_ack: bool,
+        answer: GetAnswer,
+        output: &mut impl Output,
+    ) {
+        let GetAnswer::Got(got) = answer else {
             self.queues.release(queue);
             self.counters.get_empty.add(1);
-            output.reply(number, &AMQPClass::Basic(basic::AMQPMethod::GetEmpty(basic::GetEmpty {})));
+            output.reply(
+                number,
+                &AMQPClass::Basic(basic::AMQPMethod::GetEmpty(basic::GetEmpty {})),
+            );
             return;
         };
-        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
         let tag = channel.next_tag();
         let redelivered = got.entry.redelivered();
         let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
-        let counted =
-            if redelivered { self.queues.queue(queue).and_then(|queue| queue.counted_message(&got.entry)) } else { None };
+        let counted = if redelivered {
+            self.queues
+                .queue(queue)
+                .and_then(|queue| queue.counted_message(&got.entry))
+        } else {
+            None
+        };
         let message = counted.as_ref().unwrap_or(&got.entry.message);
         output.get_ok(number, tag, redelivered, remaining, message);
         if redelivered {
@@ -270,12 +352,20 @@ impl Session {
         if counted {
             channel.credit.add(1);
         }
-        channel.push_unacked(Unacked { tag, queue, consumer: None, counted, entry: got.entry });
+        channel.push_unacked(Unacked {
+            tag,
+            queue,
+            consumer: None,
+            counted,
+            entry: got.entry,
+        });
     }
 
     /// Deliveries held back on a channel that ends go back to their queues.
     pub(super) fn give_back_held(&mut self, number: u16) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         let (deliveries, others) = std::mem::take(&mut channel.held)
             .into_iter()
             .partition(|held| matches!(held, Held::Delivery(_)));
@@ -291,8 +381,12 @@ impl Session {
 
     /// A message that was never sent goes back to its queue, as if it had never left.
     pub(super) fn give_back(&mut self, notice: Notice) -> Result<(), Failure> {
-        let Notice::Delivery(delivery) = notice else { return Ok(()) };
-        let Some(consumer) = self.consumers.find(delivery.consumer) else { return Ok(()) };
+        let Notice::Delivery(delivery) = notice else {
+            return Ok(());
+        };
+        let Some(consumer) = self.consumers.find(delivery.consumer) else {
+            return Ok(());
+        };
         if delivery.counted
             && let Some(channel) = self.channels.get(&consumer.channel)
         {
@@ -303,7 +397,11 @@ impl Session {
             return Ok(());
         }
         let bytes = delivery.entry.message.body().len() as u64;
-        let run = SettledRun { consumer: consumer.id, messages: 1, bytes };
+        let run = SettledRun {
+            consumer: consumer.id,
+            messages: 1,
+            bytes,
+        };
         if let Some(queue) = self.queues.queue(consumer.queue).cloned() {
             queue.requeue(vec![delivery.entry], &[run], &mut self.effects)?;
         }
@@ -316,7 +414,7 @@ impl Held {
     fn is_due(&self, durable: leveret_store::Ticket) -> bool {
         match self {
             Self::Reply(ticket, _) => *ticket <= durable,
-            Self::Get { answer, .. } => answer.is_some(),
+            Self::Get { answer, .. } => !matches!(answer, GetAnswer::Awaited),
             Self::Delivery(_) | Self::Return(_) | Self::End(_) => true,
         }
     }
@@ -324,10 +422,12 @@ impl Held {
 
 fn close_error(reason: &CloseReason) -> ConnectionError {
     match reason {
-        CloseReason::Shutdown => {
-            ConnectionError::connection_forced("broker forced connection closure with reason 'shutdown'")
-        }
+        CloseReason::Shutdown => ConnectionError::connection_forced(
+            "broker forced connection closure with reason 'shutdown'",
+        ),
         CloseReason::Forced(text) => ConnectionError::connection_forced(text),
-        CloseReason::StoreFailed(text) => ConnectionError::internal_error(format!("the store failed: {text}")),
+        CloseReason::StoreFailed(text) => {
+            ConnectionError::internal_error(format!("the store failed: {text}"))
+        }
     }
 }

@@ -17,9 +17,9 @@ mod queues;
 mod reply_to;
 mod routes;
 mod settle;
-mod timeouts;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod transaction;
 
 use std::sync::Arc;
@@ -51,9 +51,23 @@ pub trait Output {
     /// A method without content.
     fn reply(&mut self, channel: u16, method: &AMQPClass);
     /// basic.deliver.
-    fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message);
+    fn deliver(
+        &mut self,
+        channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        redelivered: bool,
+        message: &Message,
+    );
     /// basic.get-ok.
-    fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message);
+    fn get_ok(
+        &mut self,
+        channel: u16,
+        delivery_tag: u64,
+        redelivered: bool,
+        message_count: u32,
+        message: &Message,
+    );
     /// basic.return with 312 NO_ROUTE.
     fn return_unroutable(&mut self, channel: u16, message: &Message);
     /// basic.ack to a publisher.
@@ -112,13 +126,26 @@ pub struct Session {
 
 impl Broker {
     /// Open `vhost` for a user who has logged in (connection.open).
-    pub fn open_session(&self, user: Arc<User>, vhost: &str, peer: Peer) -> Result<Session, OpenRefused> {
-        let found = self.vhost(vhost).ok_or_else(|| OpenRefused::NoVhost(vhost.to_owned()))?;
+    pub fn open_session(
+        &self,
+        user: Arc<User>,
+        vhost: &str,
+        peer: Peer,
+    ) -> Result<Session, OpenRefused> {
+        let found = self
+            .vhost(vhost)
+            .ok_or_else(|| OpenRefused::NoVhost(vhost.to_owned()))?;
         if !user.may_open(vhost) {
-            return Err(OpenRefused::NoAccess { vhost: vhost.to_owned(), user: user.name().to_string() });
+            return Err(OpenRefused::NoAccess {
+                vhost: vhost.to_owned(),
+                user: user.name().to_string(),
+            });
         }
         let limits = &self.shared.limits;
-        let mailbox = Arc::new(Mailbox::new(limits.outbox_high_bytes, limits.outbox_low_bytes));
+        let mailbox = Arc::new(Mailbox::new(
+            limits.outbox_high_bytes,
+            limits.outbox_low_bytes,
+        ));
         let counters = Arc::new(Counters::default());
         let describe = |id| ConnectionSummary {
             id,
@@ -183,7 +210,11 @@ impl Session {
 
     /// The client sent channel.close: the channel is cleaned up, and
     /// [`Output::accept_channel_close`] called once all earlier replies are out.
-    pub fn close_channel(&mut self, number: u16, output: &mut impl Output) -> Result<(), ConnectionError> {
+    pub fn close_channel(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
         self.flush(output)?;
         let Some(channel) = self.channels.get_mut(&number) else {
             output.accept_channel_close(number);
@@ -199,7 +230,11 @@ impl Session {
     }
 
     /// The protocol machine has closed a channel for a soft error of its own.
-    pub fn channel_failed(&mut self, number: u16, output: &mut impl Output) -> Result<(), ConnectionError> {
+    pub fn channel_failed(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
         self.flush(output)?;
         self.end_channel(number, output).map_err(connection_error)?;
         if self.channels.remove(&number).is_some() {
@@ -222,36 +257,73 @@ impl Session {
         self.flush(output)?;
         let (class, id) = (method.get_amqp_class_id(), method.get_amqp_method_id());
         let done = self.dispatch(number, method, output);
-        let done = self.settle_failure(number, done.map_err(|failure| failure.at(class, id)), output);
+        let done = self.settle_failure(
+            number,
+            done.map_err(|failure| failure.at(class, id)),
+            output,
+        );
         self.fire();
         done
     }
 
-    fn dispatch(&mut self, number: u16, method: AMQPClass, output: &mut impl Output) -> Result<(), Failure> {
+    fn dispatch(
+        &mut self,
+        number: u16,
+        method: AMQPClass,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         use method::{basic, confirm, exchange, queue, tx};
         match method {
-            AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)) => self.exchange_declare(number, &declare, output),
-            AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete)) => self.exchange_delete(number, &delete, output),
-            AMQPClass::Exchange(exchange::AMQPMethod::Bind(bind)) => self.exchange_bind(number, bind, output),
-            AMQPClass::Exchange(exchange::AMQPMethod::Unbind(unbind)) => self.exchange_unbind(number, unbind, output),
-            AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => self.queue_declare(number, &declare, output),
-            AMQPClass::Queue(queue::AMQPMethod::Bind(bind)) => self.queue_bind(number, bind, output),
-            AMQPClass::Queue(queue::AMQPMethod::Unbind(unbind)) => self.queue_unbind(number, unbind, output),
-            AMQPClass::Queue(queue::AMQPMethod::Purge(purge)) => self.queue_purge(number, &purge, output),
-            AMQPClass::Queue(queue::AMQPMethod::Delete(delete)) => self.queue_delete(number, &delete, output),
+            AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)) => {
+                self.exchange_declare(number, &declare, output)
+            }
+            AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete)) => {
+                self.exchange_delete(number, &delete, output)
+            }
+            AMQPClass::Exchange(exchange::AMQPMethod::Bind(bind)) => {
+                self.exchange_bind(number, bind, output)
+            }
+            AMQPClass::Exchange(exchange::AMQPMethod::Unbind(unbind)) => {
+                self.exchange_unbind(number, unbind, output)
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => {
+                self.queue_declare(number, &declare, output)
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Bind(bind)) => {
+                self.queue_bind(number, bind, output)
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Unbind(unbind)) => {
+                self.queue_unbind(number, unbind, output)
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Purge(purge)) => {
+                self.queue_purge(number, &purge, output)
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Delete(delete)) => {
+                self.queue_delete(number, &delete, output)
+            }
             AMQPClass::Basic(basic::AMQPMethod::Qos(qos)) => self.qos(number, &qos, output),
-            AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => self.consume(number, &consume, output),
-            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => self.cancel(number, &cancel, output),
+            AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
+                self.consume(number, &consume, output)
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
+                self.cancel(number, &cancel, output)
+            }
             AMQPClass::Basic(basic::AMQPMethod::Get(get)) => self.get(number, &get, output),
-            AMQPClass::Basic(basic::AMQPMethod::Recover(recover)) => self.recover(number, recover.requeue, true, output),
+            AMQPClass::Basic(basic::AMQPMethod::Recover(recover)) => {
+                self.recover(number, recover.requeue, true, output)
+            }
             AMQPClass::Basic(basic::AMQPMethod::RecoverAsync(recover)) => {
                 self.recover(number, recover.requeue, false, output)
             }
-            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => self.confirm_select(number, &select, output),
+            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
+                self.confirm_select(number, &select, output)
+            }
             AMQPClass::Tx(tx::AMQPMethod::Select(_)) => self.tx_select(number, output),
             AMQPClass::Tx(tx::AMQPMethod::Commit(_)) => self.tx_commit(number, output),
             AMQPClass::Tx(tx::AMQPMethod::Rollback(_)) => self.tx_rollback(number, output),
-            other => Err(Failure::command_invalid(format!("unimplemented method {other:?}"))),
+            other => Err(Failure::command_invalid(format!(
+                "unimplemented method {other:?}"
+            ))),
         }
     }
 
@@ -272,7 +344,9 @@ impl Session {
             self.end_channel_consumers(number)?;
             self.requeue_outstanding(number)?;
         }
-        self.shared.deadlines.remove(Party::Connection(self.access.connection));
+        self.shared
+            .deadlines
+            .remove(Party::Connection(self.access.connection));
         for notice in self.mailbox.shut() {
             self.give_back(notice)?;
         }
@@ -283,8 +357,14 @@ impl Session {
         for queue in std::mem::take(&mut self.exclusive) {
             self.delete_owned(&queue)?;
         }
-        self.counters.channels_closed.add(self.channels.len() as u64);
-        let publishers = self.channels.values().filter(|channel| channel.is_publisher).count();
+        self.counters
+            .channels_closed
+            .add(self.channels.len() as u64);
+        let publishers = self
+            .channels
+            .values()
+            .filter(|channel| channel.is_publisher)
+            .count();
         self.counters.publishers_closed.add(publishers as u64);
         Ok(())
     }
@@ -293,7 +373,8 @@ impl Session {
     /// the disk; the mailbox is woken when that has changed.
     pub fn wants_input(&self) -> bool {
         let store = &self.shared.store;
-        self.last_ticket <= store.durable() || store.backlog_bytes() <= self.shared.limits.unsynced_bytes
+        self.last_ticket <= store.durable()
+            || store.backlog_bytes() <= self.shared.limits.unsynced_bytes
     }
 
     /// Is there output that still waits for the store? A client's connection.close is answered
@@ -348,7 +429,9 @@ impl Session {
     /// Is the channel gone or ending, so that its commands mean nothing any more?
     #[inline]
     fn is_deaf(&self, number: u16) -> bool {
-        self.channels.get(&number).is_none_or(|channel| channel.ending)
+        self.channels
+            .get(&number)
+            .is_none_or(|channel| channel.ending)
     }
 
     fn fire(&mut self) {
@@ -359,7 +442,9 @@ impl Session {
     fn watch(&mut self, ticket: Ticket) {
         if ticket > self.watched && ticket > self.shared.store.durable() {
             self.watched = ticket;
-            self.shared.store.on_durable(ticket, Arc::clone(&self.mailbox) as _);
+            self.shared
+                .store
+                .on_durable(ticket, Arc::clone(&self.mailbox) as _);
         }
     }
 }

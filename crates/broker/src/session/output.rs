@@ -14,12 +14,40 @@ impl Output for Connection {
     }
 
     #[inline]
-    fn deliver(&mut self, channel: u16, consumer_tag: &str, delivery_tag: u64, redelivered: bool, message: &Message) {
-        Self::deliver(self, channel, consumer_tag, delivery_tag, redelivered, message);
+    fn deliver(
+        &mut self,
+        channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        redelivered: bool,
+        message: &Message,
+    ) {
+        Self::deliver(
+            self,
+            channel,
+            consumer_tag,
+            delivery_tag,
+            redelivered,
+            message,
+        );
     }
 
-    fn get_ok(&mut self, channel: u16, delivery_tag: u64, redelivered: bool, message_count: u32, message: &Message) {
-        Self::get_ok(self, channel, delivery_tag, redelivered, message_count, message);
+    fn get_ok(
+        &mut self,
+        channel: u16,
+        delivery_tag: u64,
+        redelivered: bool,
+        message_count: u32,
+        message: &Message,
+    ) {
+        Self::get_ok(
+            self,
+            channel,
+            delivery_tag,
+            redelivered,
+            message_count,
+            message,
+        );
     }
 
     fn return_unroutable(&mut self, channel: u16, message: &Message) {

@@ -1,4 +1,4 @@
-//! basic.publish, confirm.select and transactions (protocol.md 8 and 11).
+//! basic.publish, confirm.select and transactions.
 
 use leveret_protocol::{ConnectionError, Publish};
 use leveret_router::RouteRequest;
@@ -35,7 +35,9 @@ impl Session {
         publish: Publish,
         output: &mut impl Output,
     ) -> Result<(), ConnectionError> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         if channel.ending {
             return Ok(());
         }
@@ -64,7 +66,11 @@ impl Session {
         match done {
             Ok(()) => Ok(()),
             Err(failure) => {
-                if let Some(Mode::Confirm(confirms)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode) {
+                if let Some(Mode::Confirm(confirms)) = self
+                    .channels
+                    .get_mut(&number)
+                    .map(|channel| &mut channel.mode)
+                {
                     confirms.withdraw();
                 }
                 self.flush(output)?;
@@ -87,19 +93,29 @@ impl Session {
             self.flush_settled()?;
         }
         while let Some(run) = self.routes.dirty.pop() {
-            let Some(run) = self.routes.runs.get_mut(run as usize) else { continue };
+            let Some(run) = self.routes.runs.get_mut(run as usize) else {
+                continue;
+            };
             let channels = &mut self.channels;
-            let ticket = run.queue.publish(&mut run.messages, &mut self.effects, &mut |number, confirm, ticket| {
-                if let Some(Mode::Confirm(confirms)) = channels.get_mut(&number).map(|channel| &mut channel.mode) {
-                    confirms.wait_for(confirm, ticket);
-                }
-            })?;
+            let ticket = run.queue.publish(
+                &mut run.messages,
+                &mut self.effects,
+                &mut |number, confirm, ticket| {
+                    if let Some(Mode::Confirm(confirms)) =
+                        channels.get_mut(&number).map(|channel| &mut channel.mode)
+                    {
+                        confirms.wait_for(confirm, ticket);
+                    }
+                },
+            )?;
             self.last_ticket = self.last_ticket.max(ticket);
             for refused in run.messages.drain(..) {
                 self.refused += 1;
                 if refused.confirm != 0
-                    && let Some(Mode::Confirm(confirms)) =
-                        self.channels.get_mut(&refused.channel).map(|channel| &mut channel.mode)
+                    && let Some(Mode::Confirm(confirms)) = self
+                        .channels
+                        .get_mut(&refused.channel)
+                        .map(|channel| &mut channel.mode)
                 {
                     confirms.refuse(refused.confirm);
                 }
@@ -121,15 +137,21 @@ impl Session {
         let mut confirming = std::mem::take(&mut self.confirming);
         let mut watch = Ticket::NONE;
         confirming.retain(|number| {
-            let Some(channel) = self.channels.get_mut(number) else { return false };
-            let Mode::Confirm(confirms) = &mut channel.mode else { return false };
+            let Some(channel) = self.channels.get_mut(number) else {
+                return false;
+            };
+            let Mode::Confirm(confirms) = &mut channel.mode else {
+                return false;
+            };
             // Returns that are held back must come before the confirms of their messages.
             while channel.held.is_empty() {
                 if let Some(confirmed) = confirms.advance(durable) {
                     self.counters.confirmed.add(confirmed.count);
                     output.confirm(*number, confirmed.tag, confirmed.count > 1);
                 }
-                let Some(refused) = confirms.take_refused() else { break };
+                let Some(refused) = confirms.take_refused() else {
+                    break;
+                };
                 self.counters.confirmed.add(1);
                 output.refuse(*number, refused);
             }
@@ -140,7 +162,13 @@ impl Session {
         self.watch(watch);
     }
 
-    fn route(&mut self, number: u16, publish: Publish, confirm: u64, output: &mut impl Output) -> Result<(), Failure> {
+    fn route(
+        &mut self,
+        number: u16,
+        publish: Publish,
+        confirm: u64,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         let generation = self.vhost.generation();
         if self.routes.is_old(generation) {
             self.flush_work()?;
@@ -151,7 +179,11 @@ impl Session {
         } else {
             publish.message
         };
-        if message.has_headers() || message.has_user_id() || message.has_expiration() || message.has_unknown_delivery_mode() {
+        if message.has_headers()
+            || message.has_user_id()
+            || message.has_expiration()
+            || message.has_unknown_delivery_mode()
+        {
             return self.route_checked(number, message, confirm, publish.mandatory, output);
         }
         let target = match self.routes.find(message.routing()) {
@@ -180,7 +212,7 @@ impl Session {
     /// Where a checked message goes, and whether its exchange and routing key alone decide it.
     fn checked_target(&mut self, message: &Message) -> Result<(Target, bool), Failure> {
         let keys = extra_keys(message);
-        let plain = keys.as_ref().is_ok_and(|keys| keys.is_empty());
+        let plain = keys.as_ref().is_ok_and(SmallVec::is_empty);
         let target = match self.routes.find(message.routing()) {
             Some(route) if plain => {
                 self.check_properties(message, None)?;
@@ -215,8 +247,12 @@ impl Session {
         }
     }
 
-    /// Check a message and find its queues, in the order of protocol.md 8.1.
-    fn find_checked(&mut self, message: &Message, keys: Result<ExtraKeys<'_>, String>) -> Result<Target, Failure> {
+    /// Check a message and find its queues, in RabbitMQ's order.
+    fn find_checked(
+        &mut self,
+        message: &Message,
+        keys: Result<ExtraKeys<'_>, String>,
+    ) -> Result<Target, Failure> {
         let (keys, malformed) = match keys {
             Ok(keys) => (keys, None),
             Err(text) => (ExtraKeys::new(), Some(text)),
@@ -228,17 +264,29 @@ impl Session {
 
     fn find_route(&mut self, message: &Message, extra_keys: &[&[u8]]) -> Result<Target, Failure> {
         let headers = message.properties().headers();
-        let request = RouteRequest { routing_key: message.routing_key(), extra_keys, headers };
+        let request = RouteRequest {
+            routing_key: message.routing_key(),
+            extra_keys,
+            headers,
+        };
         let routes = &mut self.routes;
         routes.queues.clear();
-        let route =
-            self.vhost.route(message.exchange(), &request, &mut routes.scratch, &mut routes.ids, &mut routes.queues);
+        let route = self.vhost.route(
+            message.exchange(),
+            &request,
+            &mut routes.scratch,
+            &mut routes.ids,
+            &mut routes.queues,
+        );
         if !route.found || route.internal {
             let exchange = String::from_utf8_lossy(message.exchange());
             if !route.found {
                 return Err(self.vhost.no_exchange(&exchange));
             }
-            let text = format!("cannot publish to internal {}", self.vhost.exchange_text(&exchange));
+            let text = format!(
+                "cannot publish to internal {}",
+                self.vhost.exchange_text(&exchange)
+            );
             return Err(Failure::access_refused(text));
         }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
@@ -249,7 +297,11 @@ impl Session {
         }
     }
 
-    fn check_properties(&self, message: &Message, malformed: Option<String>) -> Result<(), Failure> {
+    fn check_properties(
+        &self,
+        message: &Message,
+        malformed: Option<String>,
+    ) -> Result<(), Failure> {
         let properties = message.properties();
         if let Some(user) = properties.user_id()
             && user != self.user.name().as_bytes()
@@ -272,9 +324,9 @@ impl Session {
         }
         match properties.delivery_mode() {
             None | Some(1 | 2) => Ok(()),
-            Some(mode) => {
-                Err(Failure::precondition_failed(format!("invalid message: {{delivery_mode_unknown,{mode}}}")))
-            }
+            Some(mode) => Err(Failure::precondition_failed(format!(
+                "invalid message: {{delivery_mode_unknown,{mode}}}"
+            ))),
         }
     }
 
@@ -284,10 +336,14 @@ impl Session {
         select: &confirm::Select,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         match channel.mode {
             Mode::Transaction(_) => {
-                return Err(Failure::precondition_failed("cannot switch from tx to confirm mode".to_owned()));
+                return Err(Failure::precondition_failed(
+                    "cannot switch from tx to confirm mode".to_owned(),
+                ));
             }
             Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
             Mode::Confirm(_) => {}
@@ -299,11 +355,19 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn tx_select(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+    pub(super) fn tx_select(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         match channel.mode {
             Mode::Confirm(_) => {
-                return Err(Failure::precondition_failed("cannot switch from confirm to tx mode".to_owned()));
+                return Err(Failure::precondition_failed(
+                    "cannot switch from confirm to tx mode".to_owned(),
+                ));
             }
             Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
             Mode::Transaction(_) => {}
@@ -313,7 +377,7 @@ impl Session {
         Ok(())
     }
 
-    /// Keep a publish for the commit. What can be refused is refused now (protocol.md 11).
+    /// Keep a publish for the commit. What can be refused is refused now.
     fn hold_publish(&mut self, number: u16, mut publish: Publish) -> Result<(), Failure> {
         self.flush_work()?;
         publish.message = self.with_reply_address(number, publish.message)?;
@@ -323,19 +387,28 @@ impl Session {
         }
         self.find_checked(&publish.message, extra_keys(&publish.message))?;
         let limit = self.shared.limits.transaction_bytes;
-        let Some(Mode::Transaction(transaction)) = self.channels.get_mut(&number).map(|channel| &mut channel.mode)
+        let Some(Mode::Transaction(transaction)) = self
+            .channels
+            .get_mut(&number)
+            .map(|channel| &mut channel.mode)
         else {
             return Ok(());
         };
         transaction.bytes += publish.message.memory();
         if transaction.bytes > limit {
-            return Err(Failure::precondition_failed(format!("transaction is larger than configured max size {limit}")));
+            return Err(Failure::precondition_failed(format!(
+                "transaction is larger than configured max size {limit}"
+            )));
         }
         transaction.publishes.push(publish);
         Ok(())
     }
 
-    pub(super) fn tx_commit(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
+    pub(super) fn tx_commit(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         let transaction = std::mem::take(self.transaction(number)?);
         self.refused = 0;
         for publish in transaction.publishes {
@@ -347,14 +420,20 @@ impl Session {
         }
         self.flush_work()?;
         if self.refused > 0 {
-            return Err(Failure::precondition_failed("partial tx completion".to_owned()));
+            return Err(Failure::precondition_failed(
+                "partial tx completion".to_owned(),
+            ));
         }
         let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
         self.emit(number, Held::Reply(self.last_ticket, ok), output);
         Ok(())
     }
 
-    pub(super) fn tx_rollback(&mut self, number: u16, output: &mut impl Output) -> Result<(), Failure> {
+    pub(super) fn tx_rollback(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), Failure> {
         let transaction = std::mem::take(self.transaction(number)?);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.put_back(transaction.settled.into_iter().flat_map(|(_, taken)| taken));
@@ -365,14 +444,25 @@ impl Session {
     }
 
     fn transaction(&mut self, number: u16) -> Result<&mut Transaction, Failure> {
-        match self.channels.get_mut(&number).map(|channel| &mut channel.mode) {
+        match self
+            .channels
+            .get_mut(&number)
+            .map(|channel| &mut channel.mode)
+        {
             Some(Mode::Transaction(transaction)) => Ok(transaction),
-            _ => Err(Failure::precondition_failed("channel is not transactional".to_owned())),
+            _ => Err(Failure::precondition_failed(
+                "channel is not transactional".to_owned(),
+            )),
         }
     }
 
     /// Settle messages as a committed transaction asks.
-    fn settle_all(&mut self, number: u16, settlement: Settlement, taken: Vec<Unacked>) -> Result<(), Failure> {
+    fn settle_all(
+        &mut self,
+        number: u16,
+        settlement: Settlement,
+        taken: Vec<Unacked>,
+    ) -> Result<(), Failure> {
         match settlement {
             Settlement::Requeue => self.requeue(number, taken),
             Settlement::Discard => {
@@ -399,7 +489,7 @@ fn extra_keys(message: &Message) -> Result<ExtraKeys<'_>, String> {
 }
 
 /// The keys of a CC or BCC header: long strings in an array, others are passed over
-/// (protocol.md 7.8).
+///.
 fn add_keys<'a>(
     name: &str,
     headers: &leveret_wire::RawTable<'a>,
@@ -414,15 +504,18 @@ fn add_keys<'a>(
             }));
             Ok(())
         }
-        Some(other) => {
-            Err(format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}", other.type_name()))
-        }
+        Some(other) => Err(format!(
+            "invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}",
+            other.type_name()
+        )),
     }
 }
 
 /// The BCC header is for the broker alone.
 fn without_bcc(message: Message) -> Message {
-    let Some(headers) = message.properties().headers() else { return message };
+    let Some(headers) = message.properties().headers() else {
+        return message;
+    };
     if headers.get(b"BCC").is_none() {
         return message;
     }

@@ -34,7 +34,11 @@ impl QueueSlots {
             self.hold_again(slot);
             return slot;
         }
-        let new = Slot { queue: Arc::clone(queue), uses: 1, settled: SmallVec::new() };
+        let new = Slot {
+            queue: Arc::clone(queue),
+            uses: 1,
+            settled: SmallVec::new(),
+        };
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(new);
             slot
@@ -56,7 +60,9 @@ impl QueueSlots {
 
     /// One use less; the last one frees the slot.
     pub(super) fn release(&mut self, slot: u32) {
-        let Some(held) = self.slot_mut(slot) else { return };
+        let Some(held) = self.slot_mut(slot) else {
+            return;
+        };
         held.uses -= 1;
         if held.uses == 0 && held.settled.is_empty() {
             self.free_slot(slot);
@@ -65,14 +71,19 @@ impl QueueSlots {
 
     #[inline]
     pub(super) fn queue(&self, slot: u32) -> Option<&Arc<Queue>> {
-        self.slots.get(slot as usize)?.as_ref().map(|slot| &slot.queue)
+        self.slots
+            .get(slot as usize)?
+            .as_ref()
+            .map(|slot| &slot.queue)
     }
 
     /// Note a message settled (and its use of the slot over); the queue hears of it when
     /// [`QueueSlots::take_settled`] is worked off.
     #[inline]
     pub(super) fn settle(&mut self, slot: u32, consumer: Option<ConsumerId>, bytes: u64) {
-        let Some(held) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let Some(held) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
         held.uses -= 1;
         if held.settled.is_empty() {
             self.dirty.push(slot);
@@ -82,7 +93,11 @@ impl QueueSlots {
                 run.messages += 1;
                 run.bytes += bytes;
             }
-            None => held.settled.push(SettledRun { consumer, messages: 1, bytes }),
+            None => held.settled.push(SettledRun {
+                consumer,
+                messages: 1,
+                bytes,
+            }),
         }
     }
 

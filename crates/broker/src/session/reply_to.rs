@@ -8,17 +8,28 @@ use crate::vhost::{REPLY_TO, Vhost};
 
 impl Session {
     /// `message` with the pseudo-queue in its `reply-to` replaced by the channel's reply queue.
-    pub(super) fn with_reply_address(&self, number: u16, message: Message) -> Result<Message, Failure> {
+    pub(super) fn with_reply_address(
+        &self,
+        number: u16,
+        message: Message,
+    ) -> Result<Message, Failure> {
         if message.properties().reply_to() != Some(REPLY_TO.as_bytes()) {
             return Ok(message);
         }
-        let replies = self.channels.get(&number).and_then(|channel| channel.replies.as_ref());
+        let replies = self
+            .channels
+            .get(&number)
+            .and_then(|channel| channel.replies.as_ref());
         let Some((_, queue)) = replies else {
-            return Err(Failure::precondition_failed("fast reply consumer does not exist".to_owned()));
+            return Err(Failure::precondition_failed(
+                "fast reply consumer does not exist".to_owned(),
+            ));
         };
         match rewrite_reply_to(message.header(), Some(queue.name().as_bytes())) {
             Ok(header) => Ok(message.with_header(&header)),
-            Err(error) => Err(Failure::internal_error(format!("the return address cannot be written: {error}"))),
+            Err(error) => Err(Failure::internal_error(format!(
+                "the return address cannot be written: {error}"
+            ))),
         }
     }
 
@@ -35,7 +46,11 @@ impl Session {
             }
             names_some = true;
             if let Some(queue) = self.vhost.reply_queue(key)
-                && self.routes.queues.iter().all(|known| known.id() != queue.id())
+                && self
+                    .routes
+                    .queues
+                    .iter()
+                    .all(|known| known.id() != queue.id())
             {
                 self.routes.queues.push(queue);
             }

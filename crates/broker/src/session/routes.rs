@@ -52,7 +52,10 @@ impl Routes {
 
     /// Forget everything. The runs must be empty.
     pub(super) fn forget(&mut self, generation: u64) {
-        debug_assert!(self.dirty.is_empty(), "messages of an older topology are flushed first");
+        debug_assert!(
+            self.dirty.is_empty(),
+            "messages of an older topology are flushed first"
+        );
         self.generation = generation;
         self.cached.clear();
         self.targets.clear();
@@ -100,7 +103,10 @@ impl Routes {
         let mut targets = Targets::new();
         for queue in self.queues.drain(..) {
             let run = *self.run_of.entry(queue.id()).or_insert_with(|| {
-                self.runs.push(Run { queue: Arc::clone(&queue), messages: Vec::new() });
+                self.runs.push(Run {
+                    queue: Arc::clone(&queue),
+                    messages: Vec::new(),
+                });
                 (self.runs.len() - 1) as u32
             });
             targets.push(run);
@@ -110,14 +116,42 @@ impl Routes {
 
     /// Put a message into the runs of a remembered route; `false` if that leads nowhere.
     #[inline]
-    pub(super) fn push(&mut self, route: u32, message: Message, channel: u16, confirm: u64) -> bool {
-        let Some(targets) = self.targets.get(route as usize) else { return false };
-        distribute(&mut self.runs, &mut self.dirty, targets, message, channel, confirm)
+    pub(super) fn push(
+        &mut self,
+        route: u32,
+        message: Message,
+        channel: u16,
+        confirm: u64,
+    ) -> bool {
+        let Some(targets) = self.targets.get(route as usize) else {
+            return false;
+        };
+        distribute(
+            &mut self.runs,
+            &mut self.dirty,
+            targets,
+            message,
+            channel,
+            confirm,
+        )
     }
 
     /// Put a message into the runs `targets`.
-    pub(super) fn push_to(&mut self, targets: &Targets, message: Message, channel: u16, confirm: u64) -> bool {
-        distribute(&mut self.runs, &mut self.dirty, targets, message, channel, confirm)
+    pub(super) fn push_to(
+        &mut self,
+        targets: &Targets,
+        message: Message,
+        channel: u16,
+        confirm: u64,
+    ) -> bool {
+        distribute(
+            &mut self.runs,
+            &mut self.dirty,
+            targets,
+            message,
+            channel,
+            confirm,
+        )
     }
 }
 
@@ -130,11 +164,31 @@ fn distribute(
     channel: u16,
     confirm: u64,
 ) -> bool {
-    let Some((last, others)) = targets.split_last() else { return false };
+    let Some((last, others)) = targets.split_last() else {
+        return false;
+    };
     for target in others {
-        push(runs, dirty, *target, Publishing { message: message.clone(), channel, confirm });
+        push(
+            runs,
+            dirty,
+            *target,
+            Publishing {
+                message: message.clone(),
+                channel,
+                confirm,
+            },
+        );
     }
-    push(runs, dirty, *last, Publishing { message, channel, confirm });
+    push(
+        runs,
+        dirty,
+        *last,
+        Publishing {
+            message,
+            channel,
+            confirm,
+        },
+    );
     true
 }
 

@@ -1,4 +1,4 @@
-//! basic.ack, basic.nack, basic.reject and basic.recover (protocol.md 10).
+//! basic.ack, basic.nack, basic.reject and basic.recover.
 
 use leveret_protocol::ConnectionError;
 use leveret_store::Ticket;
@@ -20,13 +20,27 @@ const BASIC_NACK: (u16, u16) = (60, 120);
 
 impl Session {
     /// Carry out a basic.ack. Queues hear of it with the next [`Session::flush`].
-    pub fn ack(&mut self, number: u16, ack: Ack, output: &mut impl Output) -> Result<(), ConnectionError> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+    pub fn ack(
+        &mut self,
+        number: u16,
+        ack: Ack,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         if channel.ending {
             return Ok(());
         }
         if let Mode::Transaction(_) = channel.mode {
-            return self.settle_now(number, ack.delivery_tag, ack.multiple, Settlement::Ack, BASIC_ACK, output);
+            return self.settle_now(
+                number,
+                ack.delivery_tag,
+                ack.multiple,
+                Settlement::Ack,
+                BASIC_ACK,
+                output,
+            );
         }
         let (queues, settles, counters) = (&mut self.queues, &mut self.settles, &self.counters);
         let credit = channel.credit.clone();
@@ -42,15 +56,47 @@ impl Session {
     }
 
     /// Carry out a basic.nack.
-    pub fn nack(&mut self, number: u16, nack: Nack, output: &mut impl Output) -> Result<(), ConnectionError> {
-        let settlement = if nack.requeue { Settlement::Requeue } else { Settlement::Discard };
-        self.settle_now(number, nack.delivery_tag, nack.multiple, settlement, BASIC_NACK, output)
+    pub fn nack(
+        &mut self,
+        number: u16,
+        nack: Nack,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let settlement = if nack.requeue {
+            Settlement::Requeue
+        } else {
+            Settlement::Discard
+        };
+        self.settle_now(
+            number,
+            nack.delivery_tag,
+            nack.multiple,
+            settlement,
+            BASIC_NACK,
+            output,
+        )
     }
 
     /// Carry out a basic.reject.
-    pub fn reject(&mut self, number: u16, reject: Reject, output: &mut impl Output) -> Result<(), ConnectionError> {
-        let settlement = if reject.requeue { Settlement::Requeue } else { Settlement::Discard };
-        self.settle_now(number, reject.delivery_tag, false, settlement, BASIC_REJECT, output)
+    pub fn reject(
+        &mut self,
+        number: u16,
+        reject: Reject,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let settlement = if reject.requeue {
+            Settlement::Requeue
+        } else {
+            Settlement::Discard
+        };
+        self.settle_now(
+            number,
+            reject.delivery_tag,
+            false,
+            settlement,
+            BASIC_REJECT,
+            output,
+        )
     }
 
     fn settle_now(
@@ -62,12 +108,17 @@ impl Session {
         method: (u16, u16),
         output: &mut impl Output,
     ) -> Result<(), ConnectionError> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         if channel.ending {
             return Ok(());
         }
         let mut taken = Vec::new();
-        if channel.take(tag, multiple, |unacked| taken.push(unacked)).is_none() {
+        if channel
+            .take(tag, multiple, |unacked| taken.push(unacked))
+            .is_none()
+        {
             return self.unknown_tag(number, tag, method, output);
         }
         if let Mode::Transaction(transaction) = &mut channel.mode {
@@ -93,7 +144,8 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), ConnectionError> {
         self.flush(output)?;
-        let failure = Failure::precondition_failed(format!("unknown delivery tag {tag}")).at(class, method);
+        let failure =
+            Failure::precondition_failed(format!("unknown delivery tag {tag}")).at(class, method);
         let done = self.settle_failure(number, Err(failure), output);
         self.fire();
         done
@@ -114,7 +166,9 @@ impl Session {
             let ok = AMQPClass::Basic(basic::AMQPMethod::RecoverOk(basic::RecoverOk {}));
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         let outstanding = channel.take_all();
         self.requeue(number, outstanding)
     }
@@ -122,7 +176,9 @@ impl Session {
     /// The messages outstanding on a channel that ends go back, those of an uncommitted
     /// transaction too.
     pub(super) fn requeue_outstanding(&mut self, number: u16) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
         if let Mode::Transaction(transaction) = &mut channel.mode {
             let held = std::mem::take(transaction);
             channel.put_back(held.settled.into_iter().flat_map(|(_, taken)| taken));
@@ -144,7 +200,11 @@ impl Session {
                     run.messages += 1;
                     run.bytes += bytes;
                 }
-                None => runs.push(SettledRun { consumer: unacked.consumer, messages: 1, bytes }),
+                None => runs.push(SettledRun {
+                    consumer: unacked.consumer,
+                    messages: 1,
+                    bytes,
+                }),
             }
             entries.push(unacked.entry);
         }
@@ -176,7 +236,11 @@ impl Session {
                 continue;
             };
             // The store hears of it when the dead letter is safe.
-            self.queues.settle(unacked.queue, unacked.consumer, unacked.entry.message.body().len() as u64);
+            self.queues.settle(
+                unacked.queue,
+                unacked.consumer,
+                unacked.entry.message.body().len() as u64,
+            );
             queue.discard(unacked.entry, Reason::Rejected, &mut self.effects);
         }
     }
@@ -193,7 +257,9 @@ impl Session {
     fn return_credit(&self, number: u16, taken: &[Unacked]) {
         if let Some(channel) = self.channels.get(&number) {
             let counted = taken.iter().filter(|unacked| unacked.counted).count();
-            channel.credit.give_back(u32::try_from(counted).unwrap_or(u32::MAX));
+            channel
+                .credit
+                .give_back(u32::try_from(counted).unwrap_or(u32::MAX));
         }
     }
 
@@ -222,5 +288,9 @@ fn note_settled(
     {
         push_settle(settles, queue.id(), unacked.entry.seq, unacked.entry.stored);
     }
-    queues.settle(unacked.queue, unacked.consumer, unacked.entry.message.body().len() as u64);
+    queues.settle(
+        unacked.queue,
+        unacked.consumer,
+        unacked.entry.message.body().len() as u64,
+    );
 }

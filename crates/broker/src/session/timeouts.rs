@@ -1,4 +1,4 @@
-//! Consumers that keep messages for too long (protocol.md 10.5).
+//! Consumers that keep messages for too long.
 //!
 //! No delivery is stamped with its time. Instead each channel notes now and then which was its
 //! last delivery tag: what is outstanding from before such a mark is at least as old as the
@@ -42,7 +42,9 @@ impl Marks {
 
     /// Forget marks that only settled messages are older than.
     fn forget_before(&mut self, oldest: Option<u64>) {
-        let Some(oldest) = oldest else { return self.0.clear() };
+        let Some(oldest) = oldest else {
+            return self.0.clear();
+        };
         while self.0.front().is_some_and(|(_, tag)| *tag < oldest) {
             self.0.pop_front();
         }
@@ -58,7 +60,9 @@ impl Marks {
 impl Session {
     /// Messages of `queue` come to this connection: see that none is kept for too long.
     pub(super) fn watch_timeouts(&mut self, queue: &Queue) {
-        let Some(timeout) = self.timeout_of(queue) else { return };
+        let Some(timeout) = self.timeout_of(queue) else {
+            return;
+        };
         let interval = (timeout / LOOKS).clamp(*INTERVAL.start(), *INTERVAL.end());
         if self.timeouts.interval == 0 || interval < self.timeouts.interval {
             self.timeouts.interval = interval;
@@ -70,7 +74,9 @@ impl Session {
         let next = self.shared.clock.now().after(self.timeouts.interval);
         let party = Party::Connection(self.access.connection);
         let due = Due::Connection(Arc::downgrade(&self.mailbox));
-        self.effects.wakes.add(self.shared.deadlines.set(party, next, due));
+        self.effects
+            .wakes
+            .add(self.shared.deadlines.set(party, next, due));
     }
 
     /// Milliseconds that a message of `queue` may be out. Classic queues have a timeout only
@@ -78,7 +84,9 @@ impl Session {
     fn timeout_of(&self, queue: &Queue) -> Option<u64> {
         let options = &queue.properties().options;
         let default = self.shared.limits.consumer_timeout_milliseconds;
-        options.consumer_timeout.or_else(|| (options.is_quorum() && default > 0).then_some(default))
+        options
+            .consumer_timeout
+            .or_else(|| (options.is_quorum() && default > 0).then_some(default))
     }
 
     /// Close channels whose consumers have kept a message for too long.
@@ -98,7 +106,11 @@ impl Session {
                  value can be configured, see consumers doc guide to learn more"
             );
             self.end_channel(number, output)?;
-            self.emit(number, Held::End(Some(ChannelError::precondition_failed(text))), output);
+            self.emit(
+                number,
+                Held::End(Some(ChannelError::precondition_failed(text))),
+                output,
+            );
         }
         for channel in self.channels.values_mut() {
             let oldest = channel.unacked_mut().next().map(|unacked| unacked.tag);

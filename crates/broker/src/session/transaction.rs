@@ -1,4 +1,4 @@
-//! What a transactional channel holds until tx.commit (protocol.md 11).
+//! What a transactional channel holds until tx.commit.
 
 use leveret_protocol::Publish;
 

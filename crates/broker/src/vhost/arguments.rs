@@ -1,4 +1,4 @@
-//! The arguments of queue.declare (protocol.md 15): what each may hold, which belong to which
+//! The arguments of queue.declare: what each may hold, which belong to which
 //! type of queue, and what they make of the queue. Checked only when a queue is created;
 //! arguments that nobody knows are accepted and mean nothing.
 
@@ -67,17 +67,24 @@ pub(crate) fn parse(arguments: &FieldTable, what: &str) -> Result<QueueOptions, 
     if let Some(value) = table.get(DEAD_LETTER_EXCHANGE)
         && !matches!(value, AMQPValue::LongString(_))
     {
-        return Err(format!("invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in {what}", type_name(value)));
+        return Err(format!(
+            "invalid type '{}' for arg '{DEAD_LETTER_EXCHANGE}' in {what}",
+            type_name(value)
+        ));
     }
     for (key, _, check) in KNOWN {
         if let Some(value) = table.get(key) {
-            check(value, arguments).map_err(|reason| format!("invalid arg '{key}' for {what}: {reason}"))?;
+            check(value, arguments)
+                .map_err(|reason| format!("invalid arg '{key}' for {what}: {reason}"))?;
         }
     }
     let queue_type = queue_type(arguments);
     for (key, is_for, _) in KNOWN {
         if table.contains_key(key) && !is_for.fits(queue_type) {
-            return Err(format!("invalid arg '{key}' for {what} of queue type {}", module_name(queue_type)));
+            return Err(format!(
+                "invalid arg '{key}' for {what} of queue type {}",
+                module_name(queue_type)
+            ));
         }
     }
     Ok(options(arguments))
@@ -85,13 +92,24 @@ pub(crate) fn parse(arguments: &FieldTable, what: &str) -> Result<QueueOptions, 
 
 /// Are the arguments of a redeclaration those that the queue has? The explanation of the 406
 /// if not.
-pub(crate) fn equivalent(received: &FieldTable, current: &FieldTable, what: &str) -> Result<(), String> {
+pub(crate) fn equivalent(
+    received: &FieldTable,
+    current: &FieldTable,
+    what: &str,
+) -> Result<(), String> {
     let current_type = queue_type(current);
-    let keys = KNOWN.iter().filter(|(key, is_for, _)| is_for.fits(current_type) && *key != QUEUE_TYPE);
+    let keys = KNOWN
+        .iter()
+        .filter(|(key, is_for, _)| is_for.fits(current_type) && *key != QUEUE_TYPE);
     let keys: Vec<&str> = keys.map(|(key, ..)| *key).collect();
     compare_arguments(&keys, what, received, current)?;
-    let is_same = named_type(received).unwrap_or("classic") == named_type(current).unwrap_or("classic");
-    if is_same { Ok(()) } else { compare_arguments(&[QUEUE_TYPE], what, received, current) }
+    let is_same =
+        named_type(received).unwrap_or("classic") == named_type(current).unwrap_or("classic");
+    if is_same {
+        Ok(())
+    } else {
+        compare_arguments(&[QUEUE_TYPE], what, received, current)
+    }
 }
 
 /// RabbitMQ's name for the module of a queue type, as some of its texts have it.
@@ -114,7 +132,13 @@ pub(crate) fn queue_type(arguments: &FieldTable) -> QueueType {
 /// that a definition of an older version never keeps a node from starting.
 pub(crate) fn options(arguments: &FieldTable) -> QueueOptions {
     let queue_type = queue_type(arguments);
-    let number = |key: &str| arguments.inner().get(key).and_then(integer).and_then(|value| u64::try_from(value).ok());
+    let number = |key: &str| {
+        arguments
+            .inner()
+            .get(key)
+            .and_then(integer)
+            .and_then(|value| u64::try_from(value).ok())
+    };
     let flag = |key: &str| matches!(arguments.inner().get(key), Some(AMQPValue::Boolean(true)));
     let overflow = match (text(arguments, "x-overflow"), queue_type) {
         (Some("reject-publish"), _) => Overflow::RejectPublish,
@@ -130,22 +154,36 @@ pub(crate) fn options(arguments: &FieldTable) -> QueueOptions {
         max_length_bytes: number("x-max-length-bytes"),
         overflow,
         dead_letter: dead_letter(arguments, queue_type, overflow),
-        max_priority: number("x-max-priority").and_then(|value| u8::try_from(value).ok()).unwrap_or(0),
+        max_priority: number("x-max-priority")
+            .and_then(|value| u8::try_from(value).ok())
+            .unwrap_or(0),
         single_active_consumer: flag("x-single-active-consumer"),
         delivery_limit: delivery_limit(arguments, queue_type),
         consumer_timeout: number("x-consumer-timeout").filter(|timeout| *timeout > 0),
     }
 }
 
-fn dead_letter(arguments: &FieldTable, queue_type: QueueType, overflow: Overflow) -> Option<DeadLetterTarget> {
+fn dead_letter(
+    arguments: &FieldTable,
+    queue_type: QueueType,
+    overflow: Overflow,
+) -> Option<DeadLetterTarget> {
     let exchange = text(arguments, DEAD_LETTER_EXCHANGE)?.into();
     let routing_key = text(arguments, DEAD_LETTER_ROUTING_KEY).map(Into::into);
     // RabbitMQ: at-least-once needs overflow reject-publish, else it is at-most-once.
     let is_safe = text(arguments, DEAD_LETTER_STRATEGY) == Some("at-least-once")
         && queue_type == QueueType::Quorum
         && overflow == Overflow::RejectPublish;
-    let strategy = if is_safe { Strategy::AtLeastOnce } else { Strategy::AtMostOnce };
-    Some(DeadLetterTarget { exchange, routing_key, strategy })
+    let strategy = if is_safe {
+        Strategy::AtLeastOnce
+    } else {
+        Strategy::AtMostOnce
+    };
+    Some(DeadLetterTarget {
+        exchange,
+        routing_key,
+        strategy,
+    })
 }
 
 /// A negative limit is none (RabbitMQ 4.0).
@@ -182,6 +220,10 @@ impl For {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one check of many, which refuses nothing"
+)]
 fn check_nothing(_: &AMQPValue, _: &FieldTable) -> Result<(), String> {
     Ok(())
 }
@@ -206,7 +248,11 @@ fn check_count(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 }
 
 fn check_size(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    if count(value)? == 0 { Err("{value_zero,0}".to_owned()) } else { Ok(()) }
+    if count(value)? == 0 {
+        Err("{value_zero,0}".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn check_time(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
@@ -229,7 +275,11 @@ fn check_priority(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 }
 
 fn check_flag(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    if matches!(value, AMQPValue::Boolean(_)) { Ok(()) } else { Err(unacceptable(value)) }
+    if matches!(value, AMQPValue::Boolean(_)) {
+        Ok(())
+    } else {
+        Err(unacceptable(value))
+    }
 }
 
 fn long_string(value: &AMQPValue) -> Result<String, String> {
@@ -239,9 +289,17 @@ fn long_string(value: &AMQPValue) -> Result<String, String> {
     }
 }
 
-fn one_of(value: &AMQPValue, allowed: &[&str], refusal: impl FnOnce(&str) -> String) -> Result<(), String> {
+fn one_of(
+    value: &AMQPValue,
+    allowed: &[&str],
+    refusal: impl FnOnce(&str) -> String,
+) -> Result<(), String> {
     let text = long_string(value)?;
-    if allowed.contains(&text.as_str()) { Ok(()) } else { Err(refusal(&text)) }
+    if allowed.contains(&text.as_str()) {
+        Ok(())
+    } else {
+        Err(refusal(&text))
+    }
 }
 
 fn check_text(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
@@ -254,19 +312,31 @@ fn check_routing_key(value: &AMQPValue, arguments: &FieldTable) -> Result<(), St
         return Err("routing_key_but_no_dlx_defined".to_owned());
     }
     // RabbitMQ takes any, and can't encode the message later: AMQP has short strings there.
-    if key.len() > usize::from(u8::MAX) { Err("routing_key_too_long".to_owned()) } else { Ok(()) }
+    if key.len() > usize::from(u8::MAX) {
+        Err("routing_key_too_long".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn check_strategy(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    one_of(value, &["at-most-once", "at-least-once"], |_| "invalid_dlx_strategy".to_owned())
+    one_of(value, &["at-most-once", "at-least-once"], |_| {
+        "invalid_dlx_strategy".to_owned()
+    })
 }
 
 fn check_overflow(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    one_of(value, &["drop-head", "reject-publish", "reject-publish-dlx"], |_| "invalid_overflow".to_owned())
+    one_of(
+        value,
+        &["drop-head", "reject-publish", "reject-publish-dlx"],
+        |_| "invalid_overflow".to_owned(),
+    )
 }
 
 fn check_mode(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    one_of(value, &["default", "lazy"], |mode| format!("\"unsupported queue mode '{mode}'\""))
+    one_of(value, &["default", "lazy"], |mode| {
+        format!("\"unsupported queue mode '{mode}'\"")
+    })
 }
 
 fn check_version(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
@@ -277,7 +347,9 @@ fn check_version(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 }
 
 fn check_type(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    one_of(value, &["classic", "quorum"], |name| format!("\"unsupported queue type '{name}'\""))
+    one_of(value, &["classic", "quorum"], |name| {
+        format!("\"unsupported queue type '{name}'\"")
+    })
 }
 
 fn check_locator(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
@@ -288,8 +360,14 @@ fn check_locator(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 fn check_age(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
     let age = long_string(value)?;
     let number = age.strip_suffix(['Y', 'M', 'D', 'h', 'm', 's']);
-    let is_valid = number.is_some_and(|number| !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit()));
-    if is_valid { Ok(()) } else { Err("invalid_max_age".to_owned()) }
+    let is_valid = number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit())
+    });
+    if is_valid {
+        Ok(())
+    } else {
+        Err("invalid_max_age".to_owned())
+    }
 }
 
 #[cfg(test)]

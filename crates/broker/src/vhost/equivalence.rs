@@ -1,18 +1,30 @@
-//! Is a declaration of something that exists the same as what is there (protocol.md 5.2, 6.4, 15)?
+//! Is a declaration of something that exists the same as what is there?
 
 use leveret_wire::{AMQPValue, FieldTable, type_name};
 
 /// Text of the 406 for a property that differs.
 pub(crate) fn inequivalent(property: &str, what: &str, received: &str, current: &str) -> String {
-    format!("inequivalent arg '{property}' for {what}: received '{received}' but current is '{current}'")
+    format!(
+        "inequivalent arg '{property}' for {what}: received '{received}' but current is '{current}'"
+    )
 }
 
 /// Compare one boolean property; the text of the 406 if it differs.
-pub(crate) fn compare_flag(property: &str, what: &str, received: bool, current: bool) -> Result<(), String> {
+pub(crate) fn compare_flag(
+    property: &str,
+    what: &str,
+    received: bool,
+    current: bool,
+) -> Result<(), String> {
     if received == current {
         return Ok(());
     }
-    Err(inequivalent(property, what, bool_word(received), bool_word(current)))
+    Err(inequivalent(
+        property,
+        what,
+        bool_word(received),
+        bool_word(current),
+    ))
 }
 
 fn bool_word(value: bool) -> &'static str {
@@ -33,7 +45,12 @@ pub(crate) fn compare_arguments(
             (None, None) => continue,
             (Some(received), Some(current)) if same(received, current) => continue,
             (Some(received), Some(current)) => {
-                return Err(inequivalent(key, what, &value_word(received), &value_word(current)));
+                return Err(inequivalent(
+                    key,
+                    what,
+                    &value_word(received),
+                    &value_word(current),
+                ));
             }
             (Some(received), None) => format!(
                 "received the value '{}' of type '{}' but current is none",
@@ -96,13 +113,30 @@ mod tests {
     }
 
     fn compare(received: Option<AMQPValue>, current: Option<AMQPValue>) -> Result<(), String> {
-        compare_arguments(&["x-message-ttl"], "queue 'q' in vhost '/'", &table(received), &table(current))
+        compare_arguments(
+            &["x-message-ttl"],
+            "queue 'q' in vhost '/'",
+            &table(received),
+            &table(current),
+        )
     }
 
     #[test]
     fn integers_are_compared_by_value() {
-        assert_eq!(compare(Some(AMQPValue::LongInt(1000)), Some(AMQPValue::LongLongInt(1000))), Ok(()));
-        assert!(compare(Some(AMQPValue::LongString("1000".into())), Some(AMQPValue::LongInt(1000))).is_err());
+        assert_eq!(
+            compare(
+                Some(AMQPValue::LongInt(1000)),
+                Some(AMQPValue::LongLongInt(1000))
+            ),
+            Ok(())
+        );
+        assert!(
+            compare(
+                Some(AMQPValue::LongString("1000".into())),
+                Some(AMQPValue::LongInt(1000))
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -117,7 +151,11 @@ mod tests {
             format!("{prefix}received the value '1000' of type 'signedint' but current is none")
         );
         assert_eq!(
-            compare(Some(AMQPValue::LongInt(2000)), Some(AMQPValue::LongInt(1000))).unwrap_err(),
+            compare(
+                Some(AMQPValue::LongInt(2000)),
+                Some(AMQPValue::LongInt(1000))
+            )
+            .unwrap_err(),
             format!("{prefix}received '2000' but current is '1000'")
         );
     }

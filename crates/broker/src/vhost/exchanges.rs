@@ -1,4 +1,4 @@
-//! exchange.declare and exchange.delete (protocol.md 5).
+//! exchange.declare and exchange.delete.
 
 use leveret_router::{Exchange, ExchangeKind};
 use leveret_store::Ticket;
@@ -29,12 +29,17 @@ impl Vhost {
             return Ok(Ticket::NONE);
         }
         if name.starts_with(RESERVED_PREFIX) {
-            return Err(Failure::access_refused(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
+            return Err(Failure::access_refused(format!(
+                "exchange name '{name}' contains reserved prefix 'amq.*'"
+            )));
         }
         if let Some(alternate) = declare.arguments.inner().get(ALTERNATE_EXCHANGE)
             && !matches!(alternate, AMQPValue::LongString(_))
         {
-            let text = format!("invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in {what}", type_name(alternate));
+            let text = format!(
+                "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in {what}",
+                type_name(alternate)
+            );
             return Err(Failure::precondition_failed(text));
         }
         let limit = self.shared.limits.exchanges_per_vhost;
@@ -51,7 +56,9 @@ impl Vhost {
             arguments: declare.arguments.clone(),
             alternate: None,
         });
-        let change = exchange.durable.then(|| definitions::put_exchange(&self.name, &exchange));
+        let change = exchange
+            .durable
+            .then(|| definitions::put_exchange(&self.name, &exchange));
         let ticket = self.store_changes(change.into_iter().collect())?;
         topology.router.declare_exchange(exchange);
         self.changed();
@@ -63,18 +70,28 @@ impl Vhost {
         let name = delete.exchange.as_str();
         refuse_default(name)?;
         if name.starts_with(RESERVED_PREFIX) {
-            let text = format!("deletion of system {} not allowed", self.exchange_text(name));
+            let text = format!(
+                "deletion of system {} not allowed",
+                self.exchange_text(name)
+            );
             return Err(Failure::access_refused(text));
         }
         let mut topology = self.topology.write();
-        let Some(exchange) = topology.router.exchange(name) else { return Ok(Ticket::NONE) };
+        let Some(exchange) = topology.router.exchange(name) else {
+            return Ok(Ticket::NONE);
+        };
         let durable = exchange.durable;
         if delete.if_unused && topology.router.is_used(name) {
-            return Err(Failure::precondition_failed(format!("{} in use", self.exchange_text(name))));
+            return Err(Failure::precondition_failed(format!(
+                "{} in use",
+                self.exchange_text(name)
+            )));
         }
-        let Some(removed) = topology.router.delete_exchange(name) else { return Ok(Ticket::NONE) };
+        let Some(removed) = topology.router.delete_exchange(name) else {
+            return Ok(Ticket::NONE);
+        };
         let cascades = !removed.exchanges.is_empty();
-        let mut changes = topology.forget(&self.name, removed);
+        let mut changes = topology.forget(&self.name, &removed);
         if !durable && !cascades {
             // Nothing of a transient exchange is in the store.
             changes.clear();
@@ -105,24 +122,45 @@ impl Vhost {
     }
 }
 
-/// The default exchange can't be declared, deleted or bound (protocol.md 5.2).
+/// The default exchange can't be declared, deleted or bound.
 pub(super) fn refuse_default(name: &str) -> Result<(), Failure> {
     if name.is_empty() {
-        return Err(Failure::access_refused("operation not permitted on the default exchange".to_owned()));
+        return Err(Failure::access_refused(
+            "operation not permitted on the default exchange".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn unknown_type(kind: &str) -> String {
-    if kind.is_empty() { "invalid exchange type ''".to_owned() } else { format!("unknown exchange type '{kind}'") }
+    if kind.is_empty() {
+        "invalid exchange type ''".to_owned()
+    } else {
+        format!("unknown exchange type '{kind}'")
+    }
 }
 
-fn equivalent(declare: &Declare, kind: ExchangeKind, current: &Exchange, what: &str) -> Result<(), String> {
+fn equivalent(
+    declare: &Declare,
+    kind: ExchangeKind,
+    current: &Exchange,
+    what: &str,
+) -> Result<(), String> {
     if kind != current.kind {
         return Err(inequivalent("type", what, kind.name(), current.kind.name()));
     }
     compare_flag("durable", what, declare.durable, current.durable)?;
-    compare_flag("auto_delete", what, declare.auto_delete, current.auto_delete)?;
+    compare_flag(
+        "auto_delete",
+        what,
+        declare.auto_delete,
+        current.auto_delete,
+    )?;
     compare_flag("internal", what, declare.internal, current.internal)?;
-    compare_arguments(&[ALTERNATE_EXCHANGE], what, &declare.arguments, &current.arguments)
+    compare_arguments(
+        &[ALTERNATE_EXCHANGE],
+        what,
+        &declare.arguments,
+        &current.arguments,
+    )
 }

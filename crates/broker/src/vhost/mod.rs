@@ -15,7 +15,10 @@ mod replies;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use leveret_router::{Binding, BindError, Destination, Exchange, ExchangeKind, Removed, RouteRequest, RouteScratch, Routed, Router};
+use leveret_router::{
+    BindError, Binding, Destination, Exchange, ExchangeKind, Removed, RouteRequest, RouteScratch,
+    Routed, Router,
+};
 use leveret_store::{Change, QueueId, StoreError, Ticket};
 use leveret_wire::{AMQPValue, FieldTable};
 use parking_lot::RwLock;
@@ -31,7 +34,7 @@ pub(crate) use self::equivalence::integer;
 pub(crate) use self::queues::{QueueAccess, generated_name};
 pub(crate) use self::replies::REPLY_TO;
 
-/// Why connection.open is refused (protocol.md 2.8).
+/// Why connection.open is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefused {
     /// No such vhost.
@@ -68,7 +71,7 @@ struct Topology {
     bindings: usize,
 }
 
-/// Exchanges that every vhost has (protocol.md 5.1), with kind and internal flag.
+/// Exchanges that every vhost has, with kind and internal flag.
 const PREDECLARED: [(&str, ExchangeKind, bool); 7] = [
     ("", ExchangeKind::Direct, false),
     ("amq.direct", ExchangeKind::Direct, false),
@@ -119,7 +122,11 @@ impl Vhost {
                 });
             }
         }
-        let topology = RwLock::new(Topology { router, queues: FxHashMap::default(), bindings: 0 });
+        let topology = RwLock::new(Topology {
+            router,
+            queues: FxHashMap::default(),
+            bindings: 0,
+        });
         Arc::new_cyclic(|this| Self {
             name,
             shared,
@@ -157,7 +164,11 @@ impl Vhost {
             .ok()
             .and_then(|name| topology.router.exchange(name))
             .is_some_and(|exchange| exchange.internal);
-        Route { found, internal, cacheable }
+        Route {
+            found,
+            internal,
+            cacheable,
+        }
     }
 
     /// The queue of that name.
@@ -216,14 +227,21 @@ impl Vhost {
     }
 
     fn store_changes(&self, changes: Vec<Change>) -> Result<Ticket, StoreError> {
-        if changes.is_empty() { Ok(Ticket::NONE) } else { self.shared.store.change(changes) }
+        if changes.is_empty() {
+            Ok(Ticket::NONE)
+        } else {
+            self.shared.store.change(changes)
+        }
     }
 }
 
 impl Topology {
     /// Does the binding outlive the process: are both of its ends durable?
     fn is_durable(&self, binding: &Binding) -> bool {
-        let source = self.router.exchange(&binding.source).is_some_and(|exchange| exchange.durable);
+        let source = self
+            .router
+            .exchange(&binding.source)
+            .is_some_and(|exchange| exchange.durable);
         source
             && match &binding.destination {
                 Destination::Queue(name) => self
@@ -231,16 +249,25 @@ impl Topology {
                     .queue(name.as_bytes())
                     .and_then(|id| self.queues.get(&id))
                     .is_some_and(|queue| queue.properties().is_lasting()),
-                Destination::Exchange(name) => self.router.exchange(name).is_some_and(|exchange| exchange.durable),
+                Destination::Exchange(name) => self
+                    .router
+                    .exchange(name)
+                    .is_some_and(|exchange| exchange.durable),
             }
     }
 
     /// Account for what a removal took with it: the definitions to delete. A definition that
     /// was never durable is not there to be deleted, which is no error.
-    fn forget(&mut self, vhost: &str, removed: Removed) -> Vec<Change> {
+    fn forget(&mut self, vhost: &str, removed: &Removed) -> Vec<Change> {
         self.bindings = self.bindings.saturating_sub(removed.bindings.len());
-        let bindings = removed.bindings.iter().map(|binding| definitions::delete_binding(vhost, binding));
-        let exchanges = removed.exchanges.iter().map(|name| definitions::delete_exchange(vhost, name));
+        let bindings = removed
+            .bindings
+            .iter()
+            .map(|binding| definitions::delete_binding(vhost, binding));
+        let exchanges = removed
+            .exchanges
+            .iter()
+            .map(|name| definitions::delete_exchange(vhost, name));
         bindings.chain(exchanges).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! queue.declare and queue.delete, and who may use a queue (protocol.md 6).
+//! queue.declare and queue.delete, and who may use a queue.
 
 use std::sync::{Arc, Weak};
 
@@ -7,9 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_store::Ticket;
 use leveret_wire::method::queue::Declare;
 
+use super::Vhost;
 use super::arguments::{self, module_name, queue_type};
 use super::equivalence::compare_flag;
-use super::Vhost;
 use crate::connections::ConnectionId;
 use crate::definitions;
 use crate::effects::Effects;
@@ -33,37 +33,66 @@ pub(crate) struct DeclaredQueue {
 
 impl Vhost {
     /// Declare a queue; an empty name is replaced by a generated one.
-    pub(crate) fn declare_queue(&self, declare: &Declare, access: &QueueAccess) -> Result<DeclaredQueue, Failure> {
+    pub(crate) fn declare_queue(
+        &self,
+        declare: &Declare,
+        access: QueueAccess,
+    ) -> Result<DeclaredQueue, Failure> {
         let name = declare.queue.as_str();
         if declare.passive {
             let queue = self.queue(name).ok_or_else(|| self.no_queue(name))?;
             self.check_owner(&queue, access)?;
             queue.touch();
-            return Ok(DeclaredQueue { queue, created: false, ticket: Ticket::NONE });
+            return Ok(DeclaredQueue {
+                queue,
+                created: false,
+                ticket: Ticket::NONE,
+            });
         }
         if name.starts_with("amq.") {
-            return Err(Failure::access_refused(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
+            return Err(Failure::access_refused(format!(
+                "queue name '{name}' contains reserved prefix 'amq.*'"
+            )));
         }
         let asked_type = queue_type(&declare.arguments);
         if name.is_empty() && asked_type == QueueType::Quorum {
-            let text = format!("Cannot declare a server-named queue for type {}", module_name(asked_type));
+            let text = format!(
+                "Cannot declare a server-named queue for type {}",
+                module_name(asked_type)
+            );
             return Err(Failure::precondition_failed(text));
         }
-        let generated = if name.is_empty() { Some(generated_name("amq.gen-")?) } else { None };
+        let generated = if name.is_empty() {
+            Some(generated_name("amq.gen-")?)
+        } else {
+            None
+        };
         let name = generated.as_deref().unwrap_or(name);
         let mut topology = self.topology.write();
-        if let Some(queue) = topology.router.queue(name.as_bytes()).and_then(|id| topology.queues.get(&id)) {
+        if let Some(queue) = topology
+            .router
+            .queue(name.as_bytes())
+            .and_then(|id| topology.queues.get(&id))
+        {
             self.equivalent_queue(declare, queue, access)?;
             queue.touch();
-            return Ok(DeclaredQueue { queue: Arc::clone(queue), created: false, ticket: Ticket::NONE });
+            return Ok(DeclaredQueue {
+                queue: Arc::clone(queue),
+                created: false,
+                ticket: Ticket::NONE,
+            });
         }
         let limit = self.shared.limits.queues_per_vhost;
         if topology.queues.len() >= limit {
-            let text = format!("cannot declare queue '{name}': queue limit in vhost '{}' ({limit}) is reached", self.name);
+            let text = format!(
+                "cannot declare queue '{name}': queue limit in vhost '{}' ({limit}) is reached",
+                self.name
+            );
             return Err(Failure::precondition_failed(text));
         }
         let what = self.queue_text(name);
-        let options = arguments::parse(&declare.arguments, &what).map_err(Failure::precondition_failed)?;
+        let options =
+            arguments::parse(&declare.arguments, &what).map_err(Failure::precondition_failed)?;
         if options.is_quorum() {
             check_quorum(declare, &what).map_err(Failure::precondition_failed)?;
         }
@@ -78,14 +107,24 @@ impl Vhost {
         let id = self.shared.store.next_queue_id();
         let mut ticket = Ticket::NONE;
         if properties.is_lasting() {
-            ticket = self.store_changes(vec![definitions::put_queue(&self.name, id, &properties)])?;
+            ticket =
+                self.store_changes(vec![definitions::put_queue(&self.name, id, &properties)])?;
         }
-        let queue = Arc::new(Queue::new(id, properties, Arc::clone(&self.shared), Weak::clone(&self.this)));
+        let queue = Arc::new(Queue::new(
+            id,
+            properties,
+            Arc::clone(&self.shared),
+            Weak::clone(&self.this),
+        ));
         queue.touch();
         topology.router.add_queue(name, id);
         topology.queues.insert(id, Arc::clone(&queue));
         self.changed();
-        Ok(DeclaredQueue { queue, created: true, ticket })
+        Ok(DeclaredQueue {
+            queue,
+            created: true,
+            ticket,
+        })
     }
 
     /// Delete a queue that nobody has used for as long as it stays (x-expires), unless
@@ -95,7 +134,9 @@ impl Vhost {
             return;
         }
         match self.delete_queue(queue, true, false, effects) {
-            Ok(_) => tracing::debug!(queue = %queue.name(), vhost = %self.name, "an unused queue has expired"),
+            Ok(_) => {
+                tracing::debug!(queue = %queue.name(), vhost = %self.name, "an unused queue has expired")
+            }
             // It is in use again.
             Err(Failure::Channel(_)) => {}
             Err(Failure::Connection(error)) => {
@@ -117,16 +158,22 @@ impl Vhost {
             Ok(messages) => messages,
             Err(DeleteRefused::Gone) => return Ok((0, Ticket::NONE)),
             Err(DeleteRefused::InUse) => {
-                return Err(Failure::precondition_failed(format!("{} in use", self.queue_text(queue.name()))));
+                return Err(Failure::precondition_failed(format!(
+                    "{} in use",
+                    self.queue_text(queue.name())
+                )));
             }
             Err(DeleteRefused::NotEmpty) => {
-                return Err(Failure::precondition_failed(format!("{} not empty", self.queue_text(queue.name()))));
+                return Err(Failure::precondition_failed(format!(
+                    "{} not empty",
+                    self.queue_text(queue.name())
+                )));
             }
         };
         topology.queues.remove(&queue.id());
         let removed = topology.router.remove_queue(queue.name());
         let cascades = !removed.exchanges.is_empty();
-        let mut changes = topology.forget(&self.name, removed);
+        let mut changes = topology.forget(&self.name, &removed);
         if queue.properties().is_lasting() {
             changes.push(definitions::delete_queue(&self.name, queue.name()));
         } else if !cascades {
@@ -136,20 +183,28 @@ impl Vhost {
         let ticket = self.store_changes(changes)?;
         let dropped = self.shared.store.drop_queue(queue.id())?;
         // What a queue that does not outlive the process leaves in the store needs no sync.
-        let ticket = if queue.properties().is_lasting() { ticket.max(dropped) } else { ticket };
+        let ticket = if queue.properties().is_lasting() {
+            ticket.max(dropped)
+        } else {
+            ticket
+        };
         Ok((messages, ticket))
     }
 
     /// The queue for an operation that names it: 404 if it is not there, 405 if it is another
     /// connection's.
-    pub(crate) fn accessible_queue(&self, name: &str, access: &QueueAccess) -> Result<Arc<Queue>, Failure> {
+    pub(crate) fn accessible_queue(
+        &self,
+        name: &str,
+        access: QueueAccess,
+    ) -> Result<Arc<Queue>, Failure> {
         let queue = self.queue(name).ok_or_else(|| self.no_queue(name))?;
         self.check_owner(&queue, access)?;
         Ok(queue)
     }
 
     /// Queues that go with `connection`.
-    pub(crate) fn check_owner(&self, queue: &Queue, access: &QueueAccess) -> Result<(), Failure> {
+    pub(crate) fn check_owner(&self, queue: &Queue, access: QueueAccess) -> Result<(), Failure> {
         match queue.properties().owner {
             Some(owner) if owner != access.connection => Err(self.locked(queue.name())),
             _ => Ok(()),
@@ -174,7 +229,12 @@ impl Vhost {
         ))
     }
 
-    fn equivalent_queue(&self, declare: &Declare, queue: &Queue, access: &QueueAccess) -> Result<(), Failure> {
+    fn equivalent_queue(
+        &self,
+        declare: &Declare,
+        queue: &Queue,
+        access: QueueAccess,
+    ) -> Result<(), Failure> {
         let current = queue.properties();
         let owned = current.owner == Some(access.connection);
         if declare.exclusive != current.owner.is_some() || (declare.exclusive && !owned) {
@@ -183,15 +243,22 @@ impl Vhost {
         let what = self.queue_text(queue.name());
         // An exclusive queue is not durable whatever was said, and any durable flag matches it.
         if !declare.exclusive {
-            compare_flag("durable", &what, declare.durable, current.durable).map_err(Failure::precondition_failed)?;
+            compare_flag("durable", &what, declare.durable, current.durable)
+                .map_err(Failure::precondition_failed)?;
         }
-        compare_flag("auto_delete", &what, declare.auto_delete, current.auto_delete)
-            .map_err(Failure::precondition_failed)?;
-        arguments::equivalent(&declare.arguments, &current.arguments, &what).map_err(Failure::precondition_failed)
+        compare_flag(
+            "auto_delete",
+            &what,
+            declare.auto_delete,
+            current.auto_delete,
+        )
+        .map_err(Failure::precondition_failed)?;
+        arguments::equivalent(&declare.arguments, &current.arguments, &what)
+            .map_err(Failure::precondition_failed)
     }
 }
 
-/// What a quorum queue can't be (protocol.md 12.8).
+/// What a quorum queue can't be.
 fn check_quorum(declare: &Declare, what: &str) -> Result<(), String> {
     let refused = [
         ("auto-delete", declare.auto_delete),
@@ -207,6 +274,7 @@ fn check_quorum(declare: &Declare, what: &str) -> Result<(), String> {
 /// `prefix` and 22 URL-safe characters that nobody can guess.
 pub(crate) fn generated_name(prefix: &str) -> Result<String, Failure> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Failure::internal_error(format!("no random octets: {error}")))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::internal_error(format!("no random octets: {error}")))?;
     Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random)))
 }

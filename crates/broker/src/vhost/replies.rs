@@ -21,7 +21,7 @@ const PREFIX: &str = "amq.rabbitmq.reply-to.";
 
 impl Vhost {
     /// A reply queue for a consumer of the pseudo-queue.
-    pub(crate) fn open_reply_queue(&self, access: &QueueAccess) -> Result<Arc<Queue>, Failure> {
+    pub(crate) fn open_reply_queue(&self, access: QueueAccess) -> Result<Arc<Queue>, Failure> {
         let properties = QueueProperties {
             name: generated_name(PREFIX)?.into(),
             durable: false,
@@ -31,14 +31,26 @@ impl Vhost {
             options: QueueOptions::default(),
         };
         let id = self.shared.store.next_queue_id();
-        let queue = Arc::new(Queue::new(id, properties, Arc::clone(&self.shared), Weak::clone(&self.this)));
-        self.replies.write().insert(queue.name().as_bytes().into(), Arc::clone(&queue));
+        let queue = Arc::new(Queue::new(
+            id,
+            properties,
+            Arc::clone(&self.shared),
+            Weak::clone(&self.this),
+        ));
+        self.replies
+            .write()
+            .insert(queue.name().as_bytes().into(), Arc::clone(&queue));
         Ok(queue)
     }
 
     /// The requester is gone: replies still on their way are dropped.
     pub(crate) fn close_reply_queue(&self, queue: &Queue, effects: &mut Effects) {
-        if self.replies.write().remove(queue.name().as_bytes()).is_some() {
+        if self
+            .replies
+            .write()
+            .remove(queue.name().as_bytes())
+            .is_some()
+        {
             // Nobody refuses: there are no conditions, and it is deleted once.
             let _ = queue.delete(false, false, effects);
             self.changed();

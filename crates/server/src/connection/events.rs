@@ -164,7 +164,7 @@ impl Link<'_> {
     }
 
     /// Answer the client's connection.close once all earlier replies are out. Its exclusive queues
-    /// are gone before it hears of it (protocol.md 2.11).
+    /// are gone before it hears of it.
     pub(super) fn answer_close(&mut self, now: Duration) {
         if self.close_pending
             && self

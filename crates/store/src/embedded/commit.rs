@@ -7,6 +7,7 @@
 mod batch;
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -246,6 +247,7 @@ impl Committer {
         if !work.fetches.is_empty() {
             self.shared.reading.push_all(work.fetches.drain(..));
         }
+        self.look_ahead();
         if needs_sync {
             self.unsynced = self
                 .unsynced
@@ -261,6 +263,20 @@ impl Committer {
             step.finish();
         }
         Ok(())
+    }
+
+    /// Refuse puts before the last segment is full.
+    fn look_ahead(&self) {
+        if let Err(error) = self.writer.look_ahead() {
+            self.note_full(&error);
+        }
+    }
+
+    fn note_full(&self, error: &io::Error) {
+        if !self.shared.full.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "there is no room for the log: puts are refused");
+        }
+        self.shared.upkeep.wake();
     }
 
     fn sync(&mut self) -> Result<(), Failure> {

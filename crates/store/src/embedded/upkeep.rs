@@ -227,8 +227,11 @@ impl Upkeep {
     fn tidy(&mut self) {
         let active = {
             let mut index = self.shared.index.lock();
-            index.untidy = false;
-            index.settled_bytes = 0;
+            // What the batch at hand settles can be tidied only when it is synced: then it must wake us again.
+            if index.batch == index.synced_batch {
+                index.untidy = false;
+                index.settled_bytes = 0;
+            }
             index.readable.0
         };
         if active != self.seen {

@@ -84,6 +84,11 @@ impl Supply {
         Ok(())
     }
 
+    /// Whether a segment is ready.
+    fn is_ready(&self) -> bool {
+        self.spare.lock().made.is_some()
+    }
+
     /// Take segment `number` into use.
     fn take(&self, number: u32) -> io::Result<Box<dyn LogFile>> {
         let mut spare = self.spare.lock();
@@ -269,6 +274,16 @@ impl Writer {
         self.make_room(BATCH_LEN)?;
         let at = self.next();
         encode_batch(&mut self.buffer, at, self.synced);
+        Ok(())
+    }
+
+    /// When the segment is mostly full, see that another is ready. If there is no room for one, this must be known
+    /// while what is left of this one can still take settles, which make room.
+    pub(crate) fn look_ahead(&self) -> io::Result<()> {
+        let mostly_full = self.next().1 > self.supply.segment_bytes / 4 * 3;
+        if mostly_full && !self.supply.is_ready() {
+            self.supply.prepare()?;
+        }
         Ok(())
     }
 

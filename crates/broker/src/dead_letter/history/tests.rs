@@ -4,7 +4,14 @@ use proptest::prelude::*;
 use super::*;
 
 fn death(reason: Reason, queue: &str) -> Death<'_> {
-    Death { reason, queue, time_secs: 7, exchange: b"x", routing_keys: &[b"k"], expiration: None }
+    Death {
+        reason,
+        queue,
+        time_secs: 7,
+        exchange: b"x",
+        routing_keys: &[b"k"],
+        expiration: None,
+    }
 }
 
 fn entries(content: &[u8]) -> Vec<(String, i64)> {
@@ -12,7 +19,10 @@ fn entries(content: &[u8]) -> Vec<(String, i64)> {
         .iter()
         .map(|entry| {
             let queue = entry.get(b"queue").unwrap().as_bytes().unwrap();
-            (String::from_utf8_lossy(queue).into_owned(), entry.get(b"count").unwrap().as_integer().unwrap())
+            (
+                String::from_utf8_lossy(queue).into_owned(),
+                entry.get(b"count").unwrap().as_integer().unwrap(),
+            )
         })
         .collect()
 }
@@ -20,17 +30,34 @@ fn entries(content: &[u8]) -> Vec<(String, i64)> {
 #[test]
 fn the_same_death_again_is_counted_and_comes_first() {
     let first = record(&death(Reason::Expired, "a"), RawTable::default(), false);
-    let second = record(&death(Reason::Rejected, "b"), RawTable::parse(&first).unwrap(), false);
+    let second = record(
+        &death(Reason::Rejected, "b"),
+        RawTable::parse(&first).unwrap(),
+        false,
+    );
     assert_eq!(entries(&second), [("b".to_owned(), 1), ("a".to_owned(), 1)]);
-    let later = Death { time_secs: 99, ..death(Reason::Expired, "a") };
+    let later = Death {
+        time_secs: 99,
+        ..death(Reason::Expired, "a")
+    };
     let third = record(&later, RawTable::parse(&second).unwrap(), false);
     assert_eq!(entries(&third), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     let newest = deaths(RawTable::parse(&third).unwrap())[0];
-    assert_eq!(newest.get(b"time"), Some(RawValue::Timestamp(7)), "it tells of the first time");
+    assert_eq!(
+        newest.get(b"time"),
+        Some(RawValue::Timestamp(7)),
+        "it tells of the first time"
+    );
     assert!(newest.iter().is_sorted_by_key(|(name, _)| name));
     let table = RawTable::parse(&third).unwrap();
-    assert_eq!(table.get(b"x-first-death-queue"), Some(RawValue::LongString(b"a")));
-    assert_eq!(table.get(b"x-last-death-queue"), Some(RawValue::LongString(b"a")));
+    assert_eq!(
+        table.get(b"x-first-death-queue"),
+        Some(RawValue::LongString(b"a"))
+    );
+    assert_eq!(
+        table.get(b"x-last-death-queue"),
+        Some(RawValue::LongString(b"a"))
+    );
     let other_reason = record(&death(Reason::MaxLength, "a"), table, false);
     assert_eq!(entries(&other_reason).len(), 3);
 }
@@ -38,9 +65,16 @@ fn the_same_death_again_is_counted_and_comes_first() {
 #[test]
 fn a_history_that_is_none_is_replaced() {
     let mut headers = TableBuilder::new();
-    headers.put(b"x-death", &RawValue::I32(5)).put(b"CC", &RawValue::Void).put(b"mine", &RawValue::Bool(true));
+    headers
+        .put(b"x-death", &RawValue::I32(5))
+        .put(b"CC", &RawValue::Void)
+        .put(b"mine", &RawValue::Bool(true));
     let headers = headers.into_content();
-    let recorded = record(&death(Reason::Expired, "q"), RawTable::parse(&headers).unwrap(), true);
+    let recorded = record(
+        &death(Reason::Expired, "q"),
+        RawTable::parse(&headers).unwrap(),
+        true,
+    );
     assert_eq!(entries(&recorded), [("q".to_owned(), 1)]);
     let table = RawTable::parse(&recorded).unwrap();
     assert_eq!(table.get(b"CC"), None);
@@ -52,7 +86,9 @@ fn a_history_that_is_none_is_replaced() {
 fn odd_entries_do_no_harm() {
     let mut deaths = ArrayBuilder::new();
     let empty = TableBuilder::new();
-    deaths.push(&RawValue::I32(1)).push(&RawValue::Table(empty.as_table()));
+    deaths
+        .push(&RawValue::I32(1))
+        .push(&RawValue::Table(empty.as_table()));
     let mut headers = TableBuilder::new();
     headers.put(b"x-death", &RawValue::Array(deaths.as_array()));
     let headers = headers.into_content();
@@ -63,7 +99,12 @@ fn odd_entries_do_no_harm() {
 }
 
 const QUEUES: [&str; 3] = ["a", "b", "c"];
-const REASONS: [Reason; 4] = [Reason::Rejected, Reason::Expired, Reason::MaxLength, Reason::DeliveryLimit];
+const REASONS: [Reason; 4] = [
+    Reason::Rejected,
+    Reason::Expired,
+    Reason::MaxLength,
+    Reason::DeliveryLimit,
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]

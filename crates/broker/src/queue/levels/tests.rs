@@ -11,7 +11,13 @@ const HIGHEST: u8 = 3;
 
 fn entry(seq: u64, priority: u8, deadline: u64) -> Entry {
     let message: Message = with_priority("q", "m", priority);
-    Entry { seq, message, stored: Stored::NO, delivery_count: 0, deadline: Time(deadline) }
+    Entry {
+        seq,
+        message,
+        stored: Stored::NO,
+        delivery_count: 0,
+        deadline: Time(deadline),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +44,8 @@ struct Model(BTreeMap<(std::cmp::Reverse<u8>, u64), u64>);
 impl Model {
     fn insert(&mut self, entry: &Entry) {
         let level = entry.message.priority().min(HIGHEST);
-        self.0.insert((std::cmp::Reverse(level), entry.seq), entry.deadline.0);
+        self.0
+            .insert((std::cmp::Reverse(level), entry.seq), entry.deadline.0);
     }
 
     /// Sequences of the first message of every level, with their deadlines.
@@ -75,7 +82,9 @@ proptest! {
                 Step::PutBack { count } => {
                     let mut back: Vec<Entry> = out.drain(..count.min(out.len())).collect();
                     back.sort_by_key(|entry| entry.seq);
-                    back.iter().for_each(|entry| model.insert(entry));
+                    for entry in &back {
+                        model.insert(entry);
+                    }
                     levels.put_back(back);
                 }
                 Step::Expire { by } => {

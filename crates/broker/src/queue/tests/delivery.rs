@@ -219,7 +219,7 @@ fn what_comes_back_stands_where_it_stood() {
     let mut held = reader.entries();
     assert_eq!(numbers(&held), [0, 1, 2, 3]);
     assert!(!rig.queue.remove_consumer(id));
-    // As protocol.md 9.8 tells it: requeue 2, then 0; what comes next is 0, 2, 4, 5.
+    // As RabbitMQ's order: requeue 2, then 0; what comes next is 0, 2, 4, 5.
     rig.requeue(Some(id), vec![held.remove(2)]);
     rig.requeue(Some(id), vec![held.remove(0)]);
     rig.consume(&reader, Options::default());

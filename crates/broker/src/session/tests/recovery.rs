@@ -1,7 +1,8 @@
-//! What is there again after a crash, and what is not (protocol.md 16).
+//! What is there again after a crash, and what is not.
 
 use std::collections::BTreeSet;
 
+use leveret_store::Store as _;
 use leveret_wire::method::{exchange, queue};
 use leveret_wire::{AMQPValue, FieldTable};
 
@@ -9,6 +10,7 @@ use super::rig::{
     Client, Node, bind, consume, consume_no_ack, declare, declare_durable, declare_exchange,
     delete, get, persistent, qos, routed, to,
 };
+use crate::Limits;
 
 fn durable_exchange(name: &str, kind: &str) -> exchange::Declare {
     exchange::Declare {
@@ -451,7 +453,7 @@ fn what_was_not_durable_when_it_crashed_is_not_there() {
 fn users_and_vhosts_come_back() {
     let node = Node::new();
     let before = node.store.reopen();
-    let first = leveret_store::Store::definitions(&before).unwrap();
+    let first = before.definitions().unwrap();
     let node = node.crash();
     assert!(
         node.broker
@@ -465,7 +467,7 @@ fn users_and_vhosts_come_back() {
         "guest is a local user"
     );
     assert!(node.broker.vhost("/").is_some());
-    let again = leveret_store::Store::definitions(&*node.store).unwrap();
+    let again = node.store.definitions().unwrap();
     assert_eq!(first, again, "the default user is not made a second time");
 }
 
@@ -479,4 +481,26 @@ fn a_crash_amid_recovery_changes_nothing() {
     node.sync();
     let node = node.crash().crash().crash();
     assert_eq!(messages(&node, "d"), ["a"]);
+}
+
+#[test]
+fn what_a_transient_queue_left_in_the_store_is_dropped() {
+    let limits = Limits {
+        message_memory_bytes: 0,
+        ..Limits::default()
+    };
+    let node = Node::with_limits(limits);
+    let mut client = node.client();
+    client.call(1, declare("t"));
+    client.publish(1, to("t", "first"));
+    client.flush();
+    // More than a queue keeps in memory: the rest of them goes to the store.
+    for _ in 0..600 {
+        client.publish(1, to("t", "m"));
+    }
+    client.flush();
+    node.sync();
+    assert_eq!(node.store.usage().queues, 1);
+    let node = node.crash();
+    assert_eq!(node.store.usage().queues, 0);
 }

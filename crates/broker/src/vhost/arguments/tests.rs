@@ -12,31 +12,82 @@ fn refusal(arguments: &[(&str, AMQPValue)]) -> String {
 #[test]
 fn values_are_refused_in_rabbitmqs_words() {
     let refused = [
-        ("x-message-ttl", text("1"), "\"expected integer, got longstr\""),
-        ("x-message-ttl", Double(1.0), "\"expected integer, got double\""),
+        (
+            "x-message-ttl",
+            text("1"),
+            "\"expected integer, got longstr\"",
+        ),
+        (
+            "x-message-ttl",
+            Double(1.0),
+            "\"expected integer, got double\"",
+        ),
         ("x-message-ttl", int(-1), "{value_negative,-1}"),
-        ("x-message-ttl", LongLongInt(315_360_000_001), "{value_too_large,315360000001}"),
+        (
+            "x-message-ttl",
+            LongLongInt(315_360_000_001),
+            "{value_too_large,315360000001}",
+        ),
         ("x-expires", int(0), "{value_zero,0}"),
         ("x-expires", int(-5), "{value_negative,-5}"),
         ("x-max-length", int(-1), "{value_negative,-1}"),
-        ("x-max-length-bytes", Boolean(true), "\"expected integer, got bool\""),
+        (
+            "x-max-length-bytes",
+            Boolean(true),
+            "\"expected integer, got bool\"",
+        ),
         ("x-overflow", text("bogus"), "invalid_overflow"),
         ("x-overflow", int(1), "{unacceptable_type,signedint}"),
-        ("x-dead-letter-routing-key", text("k"), "routing_key_but_no_dlx_defined"),
-        ("x-dead-letter-strategy", text("bogus"), "invalid_dlx_strategy"),
+        (
+            "x-dead-letter-routing-key",
+            text("k"),
+            "routing_key_but_no_dlx_defined",
+        ),
+        (
+            "x-dead-letter-strategy",
+            text("bogus"),
+            "invalid_dlx_strategy",
+        ),
         ("x-max-priority", int(256), "{max_value_exceeded,256}"),
         ("x-max-priority", int(-1), "{value_negative,-1}"),
-        ("x-single-active-consumer", text("true"), "{unacceptable_type,longstr}"),
-        ("x-queue-type", text("bogus"), "\"unsupported queue type 'bogus'\""),
-        ("x-queue-type", text("stream"), "\"unsupported queue type 'stream'\""),
-        ("x-queue-mode", text("bogus"), "\"unsupported queue mode 'bogus'\""),
-        ("x-queue-version", int(3), "\"unsupported queue version '3'\""),
+        (
+            "x-single-active-consumer",
+            text("true"),
+            "{unacceptable_type,longstr}",
+        ),
+        (
+            "x-queue-type",
+            text("bogus"),
+            "\"unsupported queue type 'bogus'\"",
+        ),
+        (
+            "x-queue-type",
+            text("stream"),
+            "\"unsupported queue type 'stream'\"",
+        ),
+        (
+            "x-queue-mode",
+            text("bogus"),
+            "\"unsupported queue mode 'bogus'\"",
+        ),
+        (
+            "x-queue-version",
+            int(3),
+            "\"unsupported queue version '3'\"",
+        ),
         ("x-quorum-initial-group-size", int(0), "{value_zero,0}"),
         ("x-max-age", text("bogus"), "invalid_max_age"),
-        ("x-queue-leader-locator", text("bogus"), "invalid_queue_locator_arg"),
+        (
+            "x-queue-leader-locator",
+            text("bogus"),
+            "invalid_queue_locator_arg",
+        ),
     ];
     for (key, value, reason) in refused {
-        assert_eq!(refusal(&[(key, value)]), format!("invalid arg '{key}' for {WHAT}: {reason}"));
+        assert_eq!(
+            refusal(&[(key, value)]),
+            format!("invalid arg '{key}' for {WHAT}: {reason}")
+        );
     }
     assert_eq!(
         refusal(&[("x-dead-letter-exchange", int(1)), ("x-expires", int(0))]),
@@ -65,7 +116,10 @@ fn an_argument_of_another_type_of_queue_is_refused() {
 #[test]
 fn values_are_checked_before_the_type_of_queue() {
     let both = [("x-max-age", text("1D")), ("x-max-length", int(-1))];
-    assert_eq!(refusal(&both), format!("invalid arg 'x-max-length' for {WHAT}: {{value_negative,-1}}"));
+    assert_eq!(
+        refusal(&both),
+        format!("invalid arg 'x-max-length' for {WHAT}: {{value_negative,-1}}")
+    );
 }
 
 #[test]
@@ -114,7 +168,11 @@ fn at_least_once_needs_a_quorum_queue_that_refuses() {
             ("x-dead-letter-strategy", text("at-least-once")),
             ("x-overflow", text(overflow)),
         ];
-        parse(&table(&arguments), WHAT).unwrap().dead_letter.unwrap().strategy
+        parse(&table(&arguments), WHAT)
+            .unwrap()
+            .dead_letter
+            .unwrap()
+            .strategy
     };
     assert_eq!(strategy("reject-publish"), Strategy::AtLeastOnce);
     assert_eq!(strategy("drop-head"), Strategy::AtMostOnce);
@@ -125,9 +183,15 @@ fn at_least_once_needs_a_quorum_queue_that_refuses() {
 fn quorum_queues_have_a_delivery_limit_unless_told_otherwise() {
     let limit = |arguments: &[(&str, AMQPValue)]| options(&table(arguments)).delivery_limit;
     let quorum = ("x-queue-type", text("quorum"));
-    assert_eq!(limit(&[quorum.clone()]), Some(20));
-    assert_eq!(limit(&[quorum.clone(), ("x-delivery-limit", int(0))]), Some(0));
-    assert_eq!(limit(&[quorum.clone(), ("x-delivery-limit", int(-1))]), None);
+    assert_eq!(limit(std::slice::from_ref(&quorum)), Some(20));
+    assert_eq!(
+        limit(&[quorum.clone(), ("x-delivery-limit", int(0))]),
+        Some(0)
+    );
+    assert_eq!(
+        limit(&[quorum.clone(), ("x-delivery-limit", int(-1))]),
+        None
+    );
     assert_eq!(limit(&[quorum, ("x-delivery-limit", text("a"))]), Some(20));
     assert_eq!(limit(&[]), None);
 }
@@ -139,15 +203,28 @@ fn equivalence_covers_what_the_type_of_queue_knows() {
     };
     let classic = ("x-queue-type", text("classic"));
     let quorum = ("x-queue-type", text("quorum"));
-    assert_eq!(compare(&[classic.clone()], &[]), Ok(()));
+    assert_eq!(compare(std::slice::from_ref(&classic), &[]), Ok(()));
     assert_eq!(compare(&[], &[classic]), Ok(()));
     assert_eq!(compare(&[("x-whatever", int(1))], &[]), Ok(()));
-    assert_eq!(compare(&[("x-message-ttl", LongInt(5))], &[("x-message-ttl", LongLongInt(5))]), Ok(()));
     assert_eq!(
-        compare(&[quorum.clone()], &[]).unwrap_err(),
-        format!("inequivalent arg 'x-queue-type' for {WHAT}: received the value 'quorum' of type 'longstr' but current is none")
+        compare(
+            &[("x-message-ttl", LongInt(5))],
+            &[("x-message-ttl", LongLongInt(5))]
+        ),
+        Ok(())
     );
-    assert!(compare(&[quorum.clone()], &[quorum.clone(), ("x-delivery-limit", int(3))]).is_err());
+    let unequal = "received the value 'quorum' of type 'longstr' but current is none";
+    assert_eq!(
+        compare(std::slice::from_ref(&quorum), &[]).unwrap_err(),
+        format!("inequivalent arg 'x-queue-type' for {WHAT}: {unequal}")
+    );
+    assert!(
+        compare(
+            std::slice::from_ref(&quorum),
+            &[quorum.clone(), ("x-delivery-limit", int(3))]
+        )
+        .is_err()
+    );
     assert!(compare(&[("x-overflow", LongString("drop-head".into()))], &[]).is_err());
 }
 
@@ -156,8 +233,14 @@ fn arguments_are_checked_only_when_the_queue_is_created() {
     let node = Scenario::new();
     let mut client = node.client();
     assert_eq!(client.declare("q", &[]), ["1 declare-ok q 0 0"]);
-    assert_eq!(client.declare("q", &[("x-delivery-limit", int(1))]), ["1 declare-ok q 0 0"]);
+    assert_eq!(
+        client.declare("q", &[("x-delivery-limit", int(1))]),
+        ["1 declare-ok q 0 0"]
+    );
     let refusal = "1 close 406 PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'r' in vhost '/' of queue \
                    type rabbit_classic_queue";
-    assert_eq!(client.declare("r", &[("x-delivery-limit", int(1))]), [refusal]);
+    assert_eq!(
+        client.declare("r", &[("x-delivery-limit", int(1))]),
+        [refusal]
+    );
 }

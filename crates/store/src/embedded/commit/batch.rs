@@ -302,10 +302,7 @@ impl Committer {
                 Err(Failure::NoRoom(error)) => error,
                 done => return done,
             };
-            if !self.shared.full.swap(true, Ordering::Relaxed) {
-                tracing::error!(%error, "there is no room for the log; waiting for some");
-            }
-            self.shared.upkeep.wake();
+            self.note_full(&error);
             let mut pending = self.shared.pending();
             match pending.stop {
                 Stop::Graceful if retries < RETRIES_AT_SHUTDOWN => retries += 1,

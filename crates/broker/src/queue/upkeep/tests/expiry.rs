@@ -1,4 +1,4 @@
-//! x-message-ttl, expiration and x-expires (protocol.md 12.1 and 12.2).
+//! x-message-ttl, expiration and x-expires.
 
 use leveret_wire::PropertiesBuilder;
 use proptest::prelude::*;
@@ -35,7 +35,11 @@ fn a_message_expires_only_at_the_head_and_is_never_delivered_late() {
     }
     client.told();
     node.wait(500);
-    assert_eq!(node.counts().0, 3, "the short one stands behind the long one, and is counted");
+    assert_eq!(
+        node.counts().0,
+        3,
+        "the short one stands behind the long one, and is counted"
+    );
     assert_eq!(client.drain("q"), ["long", "last"]);
 }
 
@@ -138,14 +142,19 @@ fn an_unused_queue_goes() {
     node.wait(1);
     assert!(!client.exists("q"));
     assert_eq!(node.counts().0, 0);
-    assert_eq!(node.broker.discard_totals().expired, 0, "its messages did not expire");
+    assert_eq!(
+        node.broker.discard_totals().expired,
+        0,
+        "its messages did not expire"
+    );
     assert_eq!(node.broker.next_deadline(), None);
 }
 
 #[test]
 fn an_unused_queue_goes_after_a_restart_too() {
     let node = Scenario::new();
-    node.client().declare_durable("q", &[("x-expires", int(100))]);
+    node.client()
+        .declare_durable("q", &[("x-expires", int(100))]);
     let node = node.restart(1_000);
     assert!(node.client().exists("q"), "its time begins anew");
     node.wait(100);

@@ -1,4 +1,4 @@
-//! x-max-length, x-max-length-bytes and x-overflow (protocol.md 12.3).
+//! x-max-length, x-max-length-bytes and x-overflow.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,10 @@ fn the_oldest_goes_and_its_publisher_is_confirmed() {
 fn octets_are_limited_too_and_whichever_limit_is_hit_first_counts() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-max-length", int(3)), ("x-max-length-bytes", int(10))]);
+    client.declare(
+        "q",
+        &[("x-max-length", int(3)), ("x-max-length-bytes", int(10))],
+    );
     client.publish_all("q", ["aaaa", "bbbb", "cccc"]);
     assert_eq!(client.drain("q"), ["bbbb", "cccc"]);
     client.publish_all("q", ["1", "2", "3", "4"]);
@@ -46,7 +49,11 @@ fn only_ready_messages_count() {
     assert_eq!(node.counts(), (1, 1));
     client.nack(1, true);
     client.told();
-    assert_eq!(client.drain("q"), ["2"], "what comes back is the oldest, and goes");
+    assert_eq!(
+        client.drain("q"),
+        ["2"],
+        "what comes back is the oldest, and goes"
+    );
 }
 
 #[test]
@@ -54,14 +61,28 @@ fn a_full_queue_refuses_and_the_publisher_hears_of_it() {
     let node = Scenario::new();
     let mut client = node.client();
     client.confirm_select();
-    client.declare("q", &[("x-max-length", int(1)), ("x-overflow", text("reject-publish"))]);
+    client.declare(
+        "q",
+        &[
+            ("x-max-length", int(1)),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
     client.declare("other", &[]);
     client.fanout("both", &["q", "other"]);
     client.publish(to("q", "fits"));
     client.publish(to("q", "does not"));
-    client.publish(message("both", "", "one takes it", &PropertiesBuilder::new()));
+    client.publish(message(
+        "both",
+        "",
+        "one takes it",
+        &PropertiesBuilder::new(),
+    ));
     client.publish(to("other", "is taken"));
-    assert_eq!(client.told(), ["1 ack 1", "1 nack 2", "1 nack 3", "1 ack 4"]);
+    assert_eq!(
+        client.told(),
+        ["1 ack 1", "1 nack 2", "1 nack 3", "1 ack 4"]
+    );
     assert_eq!(client.drain("q"), ["fits"]);
     assert_eq!(client.drain("other"), ["one takes it", "is taken"]);
 }
@@ -70,13 +91,25 @@ fn a_full_queue_refuses_and_the_publisher_hears_of_it() {
 fn what_consumers_take_at_once_does_not_fill_the_queue() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-max-length", int(1)), ("x-overflow", text("reject-publish"))]);
+    client.declare(
+        "q",
+        &[
+            ("x-max-length", int(1)),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
     client.consume("q", "c", 0);
     for number in ["1", "2", "3"] {
         client.publish(to("q", number));
     }
     assert_eq!(client.bodies(), ["1", "2", "3"]);
-    client.declare("none", &[("x-max-length", int(0)), ("x-overflow", text("reject-publish"))]);
+    client.declare(
+        "none",
+        &[
+            ("x-max-length", int(0)),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
     client.consume("none", "d", 0);
     client.publish(to("none", "refused even with a consumer waiting"));
     assert_eq!(client.bodies(), [""; 0]);
@@ -107,18 +140,30 @@ fn reject_publish_dlx_dead_letters_what_it_refuses() {
 fn a_commit_that_some_queue_refuses_is_partial() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-max-length", int(1)), ("x-overflow", text("reject-publish"))]);
+    client.declare(
+        "q",
+        &[
+            ("x-max-length", int(1)),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
     client.tx_select();
     client.publish(to("q", "1"));
     assert_eq!(client.tx_commit(), ["1 commit-ok"]);
     client.publish(to("q", "2"));
-    assert_eq!(client.tx_commit(), ["1 close 406 PRECONDITION_FAILED - partial tx completion"]);
+    assert_eq!(
+        client.tx_commit(),
+        ["1 close 406 PRECONDITION_FAILED - partial tx completion"]
+    );
 }
 
 #[test]
 fn a_backlog_on_disk_is_trimmed_as_it_is_read() {
     const LENGTH: usize = 2_000;
-    let node = Scenario::with_limits(Limits { message_memory_bytes: 0, ..Limits::default() });
+    let node = Scenario::with_limits(Limits {
+        message_memory_bytes: 0,
+        ..Limits::default()
+    });
     let mut client = node.client();
     client.declare("q", &[("x-max-length", int(2_000))]);
     let bodies: Vec<String> = (0..3 * LENGTH).map(|number| number.to_string()).collect();
@@ -126,7 +171,10 @@ fn a_backlog_on_disk_is_trimmed_as_it_is_read() {
         client.publish_all("q", chunk.iter().map(String::as_str));
     }
     assert_eq!(node.counts().0, LENGTH as u64);
-    assert!(client.drain("q") == bodies[2 * LENGTH..], "the newest, in order");
+    assert!(
+        client.drain("q") == bodies[2 * LENGTH..],
+        "the newest, in order"
+    );
 }
 
 #[derive(Clone, Debug)]

@@ -6,14 +6,21 @@ use leveret_wire::{AMQPClass, AMQPValue, Message, PropertiesBuilder, RawValue, T
 use crate::scenario::{Scenario, body, deaths, int, message, table, text, to};
 
 fn delivery_count(message: &Message) -> Option<i64> {
-    message.properties().headers()?.get(b"x-delivery-count")?.as_integer()
+    message
+        .properties()
+        .headers()?
+        .get(b"x-delivery-count")?
+        .as_integer()
 }
 
 #[test]
 fn only_the_active_consumer_gets_messages() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-single-active-consumer", AMQPValue::Boolean(true))]);
+    client.declare(
+        "q",
+        &[("x-single-active-consumer", AMQPValue::Boolean(true))],
+    );
     client.qos(1);
     for (tag, priority) in [("first", 0), ("second", 0), ("third", 5), ("fourth", 5)] {
         client.consume("q", tag, priority);
@@ -21,10 +28,18 @@ fn only_the_active_consumer_gets_messages() {
     for number in ["1", "2", "3", "4"] {
         client.publish(to("q", number));
     }
-    assert_eq!(client.told(), ["1 deliver first 1 1"], "prefetch holds it back, and it stays active");
+    assert_eq!(
+        client.told(),
+        ["1 deliver first 1 1"],
+        "prefetch holds it back, and it stays active"
+    );
     let mut told = client.cancel("first");
     told.sort();
-    assert_eq!(told, ["1 deliver third 2 2", "1 ok"], "priority first, then age");
+    assert_eq!(
+        told,
+        ["1 deliver third 2 2", "1 ok"],
+        "priority first, then age"
+    );
     client.ack(2);
     assert_eq!(client.told(), ["1 deliver third 3 3"]);
     assert_eq!(client.cancel("fourth"), ["1 ok"]);
@@ -33,24 +48,40 @@ fn only_the_active_consumer_gets_messages() {
     assert_eq!(told, ["1 deliver second 4 4", "1 ok"]);
     assert_eq!(client.cancel("second"), ["1 ok"]);
     client.publish(to("q", "5"));
-    assert_eq!(client.consume("q", "fifth", 0), ["1 ok", "1 deliver fifth 5 5"]);
+    assert_eq!(
+        client.consume("q", "fifth", 0),
+        ["1 ok", "1 deliver fifth 5 5"]
+    );
 }
 
 #[test]
 fn nobody_is_exclusive_where_one_is_active() {
     let node = Scenario::new();
     let mut client = node.client();
-    client.declare("q", &[("x-single-active-consumer", AMQPValue::Boolean(true))]);
-    let exclusive = basic::Consume { queue: "q".into(), exclusive: true, ..basic::Consume::default() };
+    client.declare(
+        "q",
+        &[("x-single-active-consumer", AMQPValue::Boolean(true))],
+    );
+    let exclusive = basic::Consume {
+        queue: "q".into(),
+        exclusive: true,
+        ..basic::Consume::default()
+    };
     let told = client.call(AMQPClass::Basic(basic::AMQPMethod::Consume(exclusive)));
-    assert_eq!(told, ["1 close 403 ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"]);
+    assert_eq!(
+        told,
+        ["1 close 403 ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"]
+    );
 }
 
 #[test]
 fn the_next_consumer_of_another_connection_takes_over() {
     let node = Scenario::new();
     let (mut one, mut other) = (node.client(), node.client());
-    one.declare("q", &[("x-single-active-consumer", AMQPValue::Boolean(true))]);
+    one.declare(
+        "q",
+        &[("x-single-active-consumer", AMQPValue::Boolean(true))],
+    );
     one.consume("q", "one", 0);
     other.consume("q", "other", 0);
     one.publish(to("q", "1"));
@@ -73,9 +104,16 @@ fn a_quorum_queue_counts_returns_and_gives_up() {
     ];
     client.declare_durable("q", &arguments);
     let mut headers = TableBuilder::new();
-    headers.put(b"x-delivery-count", &RawValue::I32(77)).put(b"mine", &RawValue::Bool(true));
+    headers
+        .put(b"x-delivery-count", &RawValue::I32(77))
+        .put(b"mine", &RawValue::Bool(true));
     let headers = headers.into_content();
-    client.publish(message("", "q", "m", PropertiesBuilder::new().headers(Some(&headers))));
+    client.publish(message(
+        "",
+        "q",
+        "m",
+        PropertiesBuilder::new().headers(Some(&headers)),
+    ));
     for (tag, count) in [(1, None), (2, Some(1)), (3, Some(2))] {
         let got = client.get("q", false).unwrap();
         assert_eq!(delivery_count(&got), count, "delivery {tag}");
@@ -84,7 +122,10 @@ fn a_quorum_queue_counts_returns_and_gives_up() {
     }
     assert!(client.get("q", false).is_none());
     let dead = client.get("graves", true).unwrap();
-    assert_eq!(deaths(&dead), [("delivery_limit".to_owned(), "q".to_owned(), 1)]);
+    assert_eq!(
+        deaths(&dead),
+        [("delivery_limit".to_owned(), "q".to_owned(), 1)]
+    );
     assert_eq!(delivery_count(&dead), None);
 }
 
@@ -100,26 +141,58 @@ fn a_quorum_queue_keeps_transient_messages_and_counts_over_a_restart() {
     // Not closed: the node goes down with the message out.
     let node = node.restart(0);
     let got = node.client().get("q", false).unwrap();
-    assert_eq!((body(&got), delivery_count(&got)), ("m".to_owned(), Some(2)));
+    assert_eq!(
+        (body(&got), delivery_count(&got)),
+        ("m".to_owned(), Some(2))
+    );
 }
 
 #[test]
 fn a_quorum_queue_refuses_what_it_can_not_be() {
     let arguments = table(&[("x-queue-type", text("quorum"))]);
-    let durable = queue::Declare { queue: "q".into(), durable: true, arguments, ..queue::Declare::default() };
+    let durable = queue::Declare {
+        queue: "q".into(),
+        durable: true,
+        arguments,
+        ..queue::Declare::default()
+    };
     let refused = [
-        (queue::Declare { durable: false, ..durable.clone() }, "invalid property 'non-durable' for queue 'q' in vhost '/'"),
-        (queue::Declare { exclusive: true, ..durable.clone() }, "invalid property 'exclusive-owner' for queue 'q' in vhost '/'"),
-        (queue::Declare { auto_delete: true, ..durable.clone() }, "invalid property 'auto-delete' for queue 'q' in vhost '/'"),
         (
-            queue::Declare { queue: "".into(), ..durable.clone() },
+            queue::Declare {
+                durable: false,
+                ..durable.clone()
+            },
+            "invalid property 'non-durable' for queue 'q' in vhost '/'",
+        ),
+        (
+            queue::Declare {
+                exclusive: true,
+                ..durable.clone()
+            },
+            "invalid property 'exclusive-owner' for queue 'q' in vhost '/'",
+        ),
+        (
+            queue::Declare {
+                auto_delete: true,
+                ..durable.clone()
+            },
+            "invalid property 'auto-delete' for queue 'q' in vhost '/'",
+        ),
+        (
+            queue::Declare {
+                queue: leveret_wire::ShortString::default(),
+                ..durable
+            },
             "Cannot declare a server-named queue for type rabbit_quorum_queue",
         ),
     ];
     for (declare, reason) in refused {
         let node = Scenario::new();
         let told = node.client().declare_as(declare);
-        assert_eq!(told, [format!("1 close 406 PRECONDITION_FAILED - {reason}")]);
+        assert_eq!(
+            told,
+            [format!("1 close 406 PRECONDITION_FAILED - {reason}")]
+        );
     }
 }
 
@@ -129,26 +202,58 @@ fn a_quorum_queue_refuses_what_it_can_not_do() {
     let quorum = ("x-queue-type", text("quorum"));
     let mut client = node.client();
     client.declare_durable("q", std::slice::from_ref(&quorum));
-    client.declare_durable("single", &[quorum, ("x-single-active-consumer", AMQPValue::Boolean(true))]);
+    client.declare_durable(
+        "single",
+        &[
+            quorum,
+            ("x-single-active-consumer", AMQPValue::Boolean(true)),
+        ],
+    );
     for (if_unused, if_empty, flag) in [(true, true, "if-unused"), (false, true, "if-empty")] {
-        let delete = queue::Delete { queue: "q".into(), if_unused, if_empty, ..queue::Delete::default() };
-        let error = client.try_call(AMQPClass::Queue(queue::AMQPMethod::Delete(delete))).unwrap_err();
+        let delete = queue::Delete {
+            queue: "q".into(),
+            if_unused,
+            if_empty,
+            ..queue::Delete::default()
+        };
+        let error = client
+            .try_call(AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))
+            .unwrap_err();
         let text = format!(
             "NOT_IMPLEMENTED - cannot delete queue 'q' in vhost '/'. queue.delete operations with {flag} flag set are not \
              supported by quorum queues"
         );
         assert_eq!((error.code.as_u16(), error.text), (540, text));
     }
-    let get = basic::Get { queue: "single".into(), no_ack: true };
+    let get = basic::Get {
+        queue: "single".into(),
+        no_ack: true,
+    };
     let told = client.call(AMQPClass::Basic(basic::AMQPMethod::Get(get)));
-    assert!(told[0].starts_with("1 close 405 RESOURCE_LOCKED - cannot obtain access to locked queue 'single'"), "{told:?}");
+    assert!(
+        told[0].starts_with(
+            "1 close 405 RESOURCE_LOCKED - cannot obtain access to locked queue 'single'"
+        ),
+        "{told:?}"
+    );
 
     let mut client = node.client();
-    let qos = basic::Qos { prefetch_count: 5, global: true };
+    let qos = basic::Qos {
+        prefetch_count: 5,
+        global: true,
+    };
     client.call(AMQPClass::Basic(basic::AMQPMethod::Qos(qos)));
-    let consume = basic::Consume { queue: "q".into(), ..basic::Consume::default() };
-    let error = client.try_call(AMQPClass::Basic(basic::AMQPMethod::Consume(consume))).unwrap_err();
-    assert_eq!(error.text, "NOT_IMPLEMENTED - queue 'q' in vhost '/' does not support global qos");
+    let consume = basic::Consume {
+        queue: "q".into(),
+        ..basic::Consume::default()
+    };
+    let error = client
+        .try_call(AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
+        .unwrap_err();
+    assert_eq!(
+        error.text,
+        "NOT_IMPLEMENTED - queue 'q' in vhost '/' does not support global qos"
+    );
 }
 
 #[test]
@@ -171,8 +276,10 @@ fn a_consumer_that_keeps_a_message_too_long_loses_its_channel() {
     }
     assert_eq!(
         told,
-        ["1 close 406 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms. \
-          This timeout value can be configured, see consumers doc guide to learn more"]
+        [
+            "1 close 406 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms. \
+          This timeout value can be configured, see consumers doc guide to learn more"
+        ]
     );
     assert_eq!(other.drain("q"), ["kept"]);
 }
