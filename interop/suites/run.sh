@@ -128,7 +128,7 @@ pypi_source() {
     [[ ! -d $folder ]] || return 0
     rm -rf "$tmp/sdist"
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$1" \
-        --dest "$tmp/sdist" "$1==$2" || [[ -n $(ls "$tmp/sdist") ]]
+        --dest "$tmp/sdist" "$1==$2"
     unpack "$tmp/sdist/"*.tar.gz "$folder"
 }
 
@@ -266,6 +266,11 @@ stop_broker() {
 }
 
 # --- small things ---
+
+# Shows a command's output only if it fails: other people's warnings are none of ours.
+quietly() {
+    "$@" >"$tmp/output" 2>&1 || { cat "$tmp/output" >&2; return 1; }
+}
 
 need() {
     local program

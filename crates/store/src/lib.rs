@@ -10,6 +10,8 @@
 //! durable watermark and calls the waiters. Reads go through a reader thread which finds places in the index and
 //! reads them from the segments. A third thread deletes and compacts segments and writes checkpoints.
 
+#![forbid(unsafe_code)]
+
 mod catalogue;
 pub mod conformance;
 mod definitions;

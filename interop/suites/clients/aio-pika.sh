@@ -6,10 +6,10 @@ python_with aio-pika
 export python
 
 aio_pika_tests() {
-    PYTHONPATH=. "$python" -m pytest tests --ignore=tests/test_amqps.py -q --junit-xml="$RESULTS/pytest.xml"
+    PYTHONPATH=. "$python" -m pytest tests --ignore=tests/test_amqps.py -q --durations=15 --junit-xml="$RESULTS/pytest.xml"
 }
 export -f aio_pika_tests
 
 fresh_copy aio-pika-10.2.1
 cp "$suites/plugins/docker_client.py" tests/docker_client.py
-suite aio-pika-10.2.1 600 bash -ec aio_pika_tests
+suite aio-pika-10.2.1 1500 bash -ec aio_pika_tests

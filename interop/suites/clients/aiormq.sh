@@ -14,4 +14,4 @@ export -f aiormq_tests
 fresh_copy aiormq-7.2.4
 cp "$suites/plugins/docker_client.py" tests/docker_client.py
 cp "$suites/plugins/aiormq_conftest.py" conftest.py
-suite aiormq-7.2.4 600 bash -ec aiormq_tests
+suite aiormq-7.2.4 900 bash -ec aiormq_tests

@@ -12,5 +12,5 @@ export -f lapin_tests
 fresh_copy lapin-4.12.3
 # Not a member of the workspace above.
 printf '\n[workspace]\n' >>Cargo.toml
-CARGO_TARGET_DIR=$work/target cargo test --quiet --no-run --no-default-features --features tokio,smol --lib --tests
+CARGO_TARGET_DIR=$work/target quietly cargo test --no-run --no-default-features --features tokio,smol --lib --tests
 suite lapin-4.12.3 180 bash -ec lapin_tests

@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use leveret_store::{QueueId, Store, StoreError};
+use leveret_store::{QueueId, Store, StoreError, Ticket};
 use leveret_wire::{FieldTable, Message};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -431,12 +431,22 @@ impl Queue {
         let appended = if effects.operations.is_empty() {
             Ok(())
         } else {
-            self.store.append(&mut effects.operations).map(drop)
+            self.hand_over(effects).map(drop)
         };
         drop(state);
         self.memory.adjust(pass.memory_before, memory_after);
         if let Some(read) = page_in {
             self.page_in(read, true);
+        }
+        appended
+    }
+
+    /// Hand the operations collected to the store. What it does not take is forgotten: it would
+    /// be written with the next ones.
+    fn hand_over(&self, effects: &mut Effects) -> Result<Ticket, StoreError> {
+        let appended = self.store.append(&mut effects.operations);
+        if appended.is_err() {
+            effects.operations.clear();
         }
         appended
     }

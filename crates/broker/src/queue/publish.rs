@@ -104,7 +104,7 @@ impl Queue {
         }
         let puts = effects.operations.len() as u64;
         let mut ticket = if puts > 0 {
-            self.store.append(&mut effects.operations)?
+            self.hand_over(effects)?
         } else {
             Ticket::NONE
         };
@@ -179,7 +179,7 @@ impl Queue {
             state.deliver(self, pass.expired_by, effects);
             // Deliveries before the puts that follow.
             if !effects.operations.is_empty() {
-                self.store.append(&mut effects.operations)?;
+                self.hand_over(effects)?;
             }
         }
         if options.overflow == Overflow::RejectPublishDlx {

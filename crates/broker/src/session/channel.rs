@@ -12,7 +12,7 @@ use super::confirm::Confirms;
 use super::timeouts::Marks;
 use super::transaction::Transaction;
 use crate::entry::Entry;
-use crate::mailbox::{ChannelCredit, Delivery, Got};
+use crate::mailbox::{ChannelCredit, Got};
 use crate::queue::{ConsumerId, Queue};
 
 /// A message that the client has and must settle.
@@ -25,7 +25,17 @@ pub(super) struct Unacked {
     pub(super) consumer: Option<ConsumerId>,
     /// Counted against the channel's shared prefetch.
     pub(super) counted: bool,
+    /// It was sent to the client; else it goes back as if it had never left its queue.
+    pub(super) sent: bool,
     pub(super) entry: Entry,
+}
+
+/// A delivery that waits behind other output. It knows its consumer, which may be gone by then.
+#[derive(Debug)]
+pub(super) struct HeldDelivery {
+    pub(super) consumer_tag: Arc<str>,
+    pub(super) no_ack: bool,
+    pub(super) message: Unacked,
 }
 
 /// Something to be sent that must wait for something else: the channel's output is kept in
@@ -34,7 +44,7 @@ pub(super) struct Unacked {
 pub(super) enum Held {
     /// A reply that is true once the ticket is durable.
     Reply(Ticket, AMQPClass),
-    Delivery(Delivery),
+    Delivery(HeldDelivery),
     /// Answer to basic.get, which may have to wait for the store to read the message.
     Get {
         request: u64,
@@ -173,6 +183,19 @@ impl Channel {
         self.unacked
             .iter()
             .filter_map(|(_, unacked)| unacked.as_ref())
+    }
+
+    /// As [`Channel::unacked_mut`], with what an uncommitted transaction holds.
+    pub(super) fn outstanding_mut(&mut self) -> impl Iterator<Item = &mut Unacked> {
+        let held = match &mut self.mode {
+            Mode::Transaction(transaction) => transaction.settled.as_mut_slice(),
+            Mode::Plain | Mode::Confirm(_) => &mut [],
+        };
+        let held = held.iter_mut().flat_map(|(_, taken)| taken);
+        self.unacked
+            .iter_mut()
+            .filter_map(|(_, unacked)| unacked.as_mut())
+            .chain(held)
     }
 
     /// Everything outstanding, to be looked at or marked.

@@ -66,7 +66,7 @@ impl Session {
         if qos.global {
             // Only what is counted is given back, so count what is outstanding from now on.
             let mut uncounted = 0;
-            for unacked in channel.unacked_mut().filter(|unacked| !unacked.counted) {
+            for unacked in channel.outstanding_mut().filter(|unacked| !unacked.counted) {
                 unacked.counted = true;
                 uncounted += 1;
             }
@@ -297,12 +297,13 @@ impl Session {
             return Ok(());
         };
         let keys: Vec<u32> = channel.consumers.values().copied().collect();
+        let mut done = Ok(());
         for key in keys {
             if let Some(queue) = self.detach_consumer(key) {
-                self.delete_unused(&queue)?;
+                done = done.and(self.delete_unused(&queue));
             }
         }
-        Ok(())
+        done
     }
 
     pub(super) fn get(
@@ -338,6 +339,9 @@ impl Session {
             GetOutcome::Waiting => GetAnswer::Awaited,
         };
         let slot = self.queues.hold(&queue);
+        if matches!(answer, GetAnswer::Awaited) {
+            self.pending_gets.insert(request, (slot, get.no_ack));
+        }
         self.emit(
             number,
             Held::Get {

@@ -1,17 +1,17 @@
 //! The way to the client: what came through the mailbox, and what was held back behind the store.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use leveret_protocol::ConnectionError;
 use leveret_wire::AMQPClass;
 use leveret_wire::method::basic;
 
-use super::channel::{GetAnswer, Held, Unacked};
-use super::consume::short;
+use super::channel::{GetAnswer, Held, HeldDelivery, Unacked};
+use super::consume::{Consumer, short};
 use super::{Failure, Output, Session};
 use crate::mailbox::{CloseReason, Delivery, Got, Notice};
-use crate::queue::SettledRun;
 
 impl Session {
     /// Work off what other tasks have for this connection: ready when there was something.
@@ -89,7 +89,10 @@ impl Session {
         let mut done = Ok(());
         for notice in notices.drain(..) {
             let result = match notice {
-                Notice::Delivery(delivery) => self.handle_delivery(delivery, output, ending),
+                Notice::Delivery(delivery) => {
+                    self.handle_delivery(delivery, output, ending);
+                    Ok(())
+                }
                 Notice::Cancelled { consumer } => {
                     self.consumer_cancelled(consumer, output);
                     Ok(())
@@ -109,6 +112,10 @@ impl Session {
                 done = result;
             }
         }
+        // Those of a channel that ends go back together with what was outstanding on it.
+        if ending.is_none() && !self.unsent.is_empty() {
+            done = done.and(self.requeue_unsent());
+        }
         // Keep the capacity for the next run.
         if self.notices.is_empty() {
             self.notices = notices;
@@ -122,24 +129,37 @@ impl Session {
         delivery: Delivery,
         output: &mut impl Output,
         ending: Option<u16>,
-    ) -> Result<(), Failure> {
+    ) {
         self.encoded_bytes += delivery.entry.cost();
         let Some(consumer) = self.consumers.find(delivery.consumer) else {
-            return Ok(());
+            return;
         };
         let number = consumer.channel;
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return self.give_back(Notice::Delivery(delivery));
-        };
-        if channel.ending || ending == Some(number) {
-            return self.give_back(Notice::Delivery(delivery));
+        let channel = self.channels.get_mut(&number);
+        match channel {
+            Some(channel) if !channel.ending && ending != Some(number) => {
+                if channel.held.is_empty() {
+                    self.send_delivery(number, delivery, output);
+                    return;
+                }
+                let consumer_tag = Arc::clone(&consumer.tag);
+                let no_ack = consumer.no_ack;
+                let message = unsent(consumer, delivery);
+                self.queues.hold_again(message.queue);
+                channel.held.push_back(Held::Delivery(HeldDelivery {
+                    consumer_tag,
+                    no_ack,
+                    message,
+                }));
+            }
+            // A consumer that need not acknowledge had it settled when it was given.
+            _ if consumer.no_ack => {}
+            _ => {
+                let message = unsent(consumer, delivery);
+                self.queues.hold_again(message.queue);
+                self.unsent.push((number, message));
+            }
         }
-        if !channel.held.is_empty() {
-            channel.held.push_back(Held::Delivery(delivery));
-            return Ok(());
-        }
-        self.send_delivery(number, delivery, output);
-        Ok(())
     }
 
     #[inline]
@@ -178,8 +198,46 @@ impl Session {
             queue: consumer.queue,
             consumer: consumer.id,
             counted: delivery.counted,
+            sent: true,
             entry,
         });
+    }
+
+    /// Send a delivery that was held back.
+    fn send_held(&mut self, number: u16, held: HeldDelivery, output: &mut impl Output) {
+        let mut message = held.message;
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
+        if channel.ending {
+            self.take_back(number, held.no_ack, message);
+            return;
+        }
+        let tag = channel.next_tag();
+        let redelivered = message.entry.redelivered();
+        let queue = self.queues.queue(message.queue);
+        let counted = queue.and_then(|queue| queue.counted_message(&message.entry));
+        let content = counted.as_ref().unwrap_or(&message.entry.message);
+        output.deliver(number, &held.consumer_tag, tag, redelivered, content);
+        self.counters.redelivered.add(u64::from(redelivered));
+        if held.no_ack {
+            self.counters.delivered_auto_ack.add(1);
+            self.queues.release(message.queue);
+            return;
+        }
+        self.counters.delivered_manual_ack.add(1);
+        message.tag = tag;
+        message.sent = true;
+        channel.push_unacked(message);
+    }
+
+    /// A message that can't be sent any more is to go back to its queue.
+    fn take_back(&mut self, number: u16, no_ack: bool, message: Unacked) {
+        if no_ack {
+            self.queues.release(message.queue);
+        } else {
+            self.unsent.push((number, message));
+        }
     }
 
     /// A queue is gone, and with it a consumer.
@@ -208,20 +266,24 @@ impl Session {
         got: Option<Got>,
         output: &mut impl Output,
     ) {
-        let Some(channel) = self.channels.get_mut(&number) else {
+        let Some((queue, no_ack)) = self.pending_gets.remove(&request) else {
             return;
         };
-        for held in &mut channel.held {
-            if let Held::Get {
-                request: held_request,
-                answer,
-                ..
-            } = held
-                && *held_request == request
-            {
-                *answer = got.map_or(GetAnswer::Empty, GetAnswer::Got);
-                break;
-            }
+        let held = self.channels.get_mut(&number).and_then(|channel| {
+            channel.held.iter_mut().find_map(|held| match held {
+                Held::Get {
+                    request: held_request,
+                    answer,
+                    ..
+                } if *held_request == request => Some(answer),
+                _ => None,
+            })
+        });
+        match (held, got) {
+            (Some(answer), got) => *answer = got.map_or(GetAnswer::Empty, GetAnswer::Got),
+            // Its channel has ended meanwhile.
+            (None, Some(got)) => self.take_back(number, no_ack, unsent_get(queue, got)),
+            (None, None) => self.queues.release(queue),
         }
         self.release_held(output);
         self.advance_confirms(output);
@@ -276,17 +338,7 @@ impl Session {
     fn say(&mut self, number: u16, item: Held, output: &mut impl Output) {
         match item {
             Held::Reply(_, method) => output.reply(number, &method),
-            Held::Delivery(delivery) => {
-                let ending = self
-                    .channels
-                    .get(&number)
-                    .is_some_and(|channel| channel.ending);
-                if !ending {
-                    self.send_delivery(number, delivery, output);
-                } else if let Err(failure) = self.give_back(Notice::Delivery(delivery)) {
-                    tracing::error!(%failure, "a message could not go back to its queue");
-                }
-            }
+            Held::Delivery(held) => self.send_held(number, held, output),
             Held::Return(message) => output.return_unroutable(number, &message),
             Held::Get {
                 queue,
@@ -327,6 +379,10 @@ impl Session {
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
+        if channel.ending {
+            self.take_back(number, no_ack, unsent_get(queue, got));
+            return;
+        }
         let tag = channel.next_tag();
         let redelivered = got.entry.redelivered();
         let remaining = u32::try_from(got.remaining).unwrap_or(u32::MAX);
@@ -357,55 +413,99 @@ impl Session {
             queue,
             consumer: None,
             counted,
+            sent: true,
             entry: got.entry,
         });
     }
 
-    /// Deliveries held back on a channel that ends go back to their queues.
-    pub(super) fn give_back_held(&mut self, number: u16) -> Result<(), Failure> {
+    /// What is held back on a channel that ends, and is a message, is to go back to its queue.
+    pub(super) fn take_back_held(&mut self, number: u16) {
         let Some(channel) = self.channels.get_mut(&number) else {
-            return Ok(());
+            return;
         };
-        let (deliveries, others) = std::mem::take(&mut channel.held)
-            .into_iter()
-            .partition(|held| matches!(held, Held::Delivery(_)));
-        channel.held = others;
-        let deliveries: VecDeque<Held> = deliveries;
-        for held in deliveries {
-            if let Held::Delivery(delivery) = held {
-                self.give_back(Notice::Delivery(delivery))?;
+        let held = std::mem::take(&mut channel.held);
+        let mut others = VecDeque::with_capacity(held.len());
+        for item in held {
+            match item {
+                Held::Delivery(held) => self.take_back(number, held.no_ack, held.message),
+                Held::Get {
+                    queue,
+                    no_ack,
+                    answer: GetAnswer::Got(got),
+                    ..
+                } => {
+                    self.take_back(number, no_ack, unsent_get(queue, got));
+                }
+                Held::Get {
+                    queue,
+                    answer: GetAnswer::Empty,
+                    ..
+                } => self.queues.release(queue),
+                // Its answer finds the channel gone.
+                Held::Get {
+                    answer: GetAnswer::Awaited,
+                    ..
+                } => {}
+                other => others.push_back(other),
             }
         }
-        Ok(())
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.held = others;
+        }
     }
 
-    /// A message that was never sent goes back to its queue, as if it had never left.
-    pub(super) fn give_back(&mut self, notice: Notice) -> Result<(), Failure> {
-        let Notice::Delivery(delivery) = notice else {
-            return Ok(());
-        };
-        let Some(consumer) = self.consumers.find(delivery.consumer) else {
-            return Ok(());
-        };
-        if delivery.counted
-            && let Some(channel) = self.channels.get(&consumer.channel)
-        {
-            channel.credit.give_back(1);
+    /// What comes to a connection that has ended is to go back to its queue.
+    pub(super) fn take_back_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Delivery(delivery) => {
+                let Some(consumer) = self.consumers.find(delivery.consumer) else {
+                    return;
+                };
+                let (number, no_ack) = (consumer.channel, consumer.no_ack);
+                if !no_ack {
+                    let message = unsent(consumer, delivery);
+                    self.queues.hold_again(message.queue);
+                    self.unsent.push((number, message));
+                }
+            }
+            Notice::Got {
+                channel,
+                request,
+                got: Some(got),
+            } => {
+                if let Some((queue, no_ack)) = self.pending_gets.remove(&request) {
+                    self.take_back(channel, no_ack, unsent_get(queue, got));
+                }
+            }
+            Notice::Got { .. }
+            | Notice::Cancelled { .. }
+            | Notice::CheckTimeouts
+            | Notice::Close(_) => {}
         }
-        // A consumer that need not acknowledge had it settled when it was given.
-        if consumer.no_ack {
-            return Ok(());
-        }
-        let bytes = delivery.entry.message.body().len() as u64;
-        let run = SettledRun {
-            consumer: consumer.id,
-            messages: 1,
-            bytes,
-        };
-        if let Some(queue) = self.queues.queue(consumer.queue).cloned() {
-            queue.requeue(vec![delivery.entry], &[run], &mut self.effects)?;
-        }
-        Ok(())
+    }
+}
+
+/// A delivery that has not been sent.
+fn unsent(consumer: &Consumer, delivery: Delivery) -> Unacked {
+    Unacked {
+        tag: 0,
+        queue: consumer.queue,
+        consumer: consumer.id,
+        counted: delivery.counted,
+        sent: false,
+        entry: delivery.entry,
+    }
+}
+
+/// The message of a basic.get that has not been sent.
+fn unsent_get(queue: u32, got: Got) -> Unacked {
+    Unacked {
+        tag: 0,
+        queue,
+        consumer: None,
+        counted: false,
+        sent: false,
+        entry: got.entry,
     }
 }
 

@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 pub use self::failure::Failure;
 
-use self::channel::{Channel, Held, Mode};
+use self::channel::{Channel, Held, Mode, Unacked};
 use self::consume::Consumers;
 use self::queues::QueueSlots;
 use self::routes::Routes;
@@ -119,6 +119,10 @@ pub struct Session {
     /// The ticket of which the mailbox will hear from the store.
     watched: Ticket,
     next_get: u64,
+    /// Queue slot and no_ack of each basic.get whose message the store is reading.
+    pending_gets: FxHashMap<u64, (u32, bool)>,
+    /// Messages, with their channels, that could not be sent and are to go back.
+    unsent: Vec<(u16, Unacked)>,
     /// Octets of deliveries that were encoded and may still wait for the socket.
     encoded_bytes: usize,
     notices: Vec<Notice>,
@@ -180,6 +184,8 @@ impl Broker {
             last_ticket: Ticket::NONE,
             watched: Ticket::NONE,
             next_get: 0,
+            pending_gets: FxHashMap::default(),
+            unsent: Vec::new(),
             encoded_bytes: 0,
             notices: Vec::new(),
         })
@@ -338,24 +344,30 @@ impl Session {
     }
 
     fn clean_up(&mut self) -> Result<(), Failure> {
-        self.flush_work()?;
+        // Each step is taken though an earlier one failed: what can go back goes back.
+        let mut done = self.flush_work();
         let numbers: Vec<u16> = self.channels.keys().copied().collect();
-        for number in numbers {
-            self.end_channel_consumers(number)?;
-            self.requeue_outstanding(number)?;
+        for number in &numbers {
+            done = done.and(self.end_channel_consumers(*number));
         }
         self.shared
             .deadlines
             .remove(Party::Connection(self.access.connection));
         for notice in self.mailbox.shut() {
-            self.give_back(notice)?;
+            self.take_back_notice(notice);
         }
-        for number in self.channels.keys().copied().collect::<Vec<_>>() {
-            self.give_back_held(number)?;
+        for number in &numbers {
+            self.take_back_held(*number);
+            let outstanding = self.take_outstanding(*number);
+            self.unsent
+                .extend(outstanding.into_iter().map(|message| (*number, message)));
+        }
+        done = done.and(self.requeue_unsent());
+        for number in numbers {
             self.forget_consumers(number);
         }
         for queue in std::mem::take(&mut self.exclusive) {
-            self.delete_owned(&queue)?;
+            done = done.and(self.delete_owned(&queue));
         }
         self.counters
             .channels_closed
@@ -366,15 +378,19 @@ impl Session {
             .filter(|channel| channel.is_publisher)
             .count();
         self.counters.publishers_closed.add(publishers as u64);
-        Ok(())
+        done
     }
 
     /// May the socket be read? Not while too much of what this connection published waits for
     /// the disk; the mailbox is woken when that has changed.
-    pub fn wants_input(&self) -> bool {
+    pub fn wants_input(&mut self) -> bool {
         let store = &self.shared.store;
-        self.last_ticket <= store.durable()
-            || store.backlog_bytes() <= self.shared.limits.unsynced_bytes
+        let wanted = self.last_ticket <= store.durable()
+            || store.backlog_bytes() <= self.shared.limits.unsynced_bytes;
+        if !wanted {
+            self.watch(self.last_ticket);
+        }
+        wanted
     }
 
     /// Is there output that still waits for the store? A client's connection.close is answered
@@ -413,9 +429,10 @@ impl Session {
         self.end_channel_consumers(number)?;
         // What queues have already given it goes back untouched.
         self.process_mailbox(output, Some(number))?;
-        self.give_back_held(number)?;
-        self.requeue_outstanding(number)?;
+        self.take_back_held(number);
+        let requeued = self.requeue_outstanding(number);
         self.forget_consumers(number);
+        requeued?;
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.ending = true;
             channel.mode = Mode::Plain;
@@ -440,7 +457,8 @@ impl Session {
 
     /// Hear from the store once everything given to it so far is durable.
     fn watch(&mut self, ticket: Ticket) {
-        if ticket > self.watched && ticket > self.shared.store.durable() {
+        // Also when it became durable this moment: what waits for it has looked before.
+        if ticket > self.watched {
             self.watched = ticket;
             self.shared
                 .store

@@ -121,9 +121,6 @@ impl Session {
                 }
             }
         }
-        if !self.wants_input() {
-            self.watch(self.last_ticket);
-        }
         self.fire();
         Ok(())
     }
@@ -411,14 +408,20 @@ impl Session {
     ) -> Result<(), Failure> {
         let transaction = std::mem::take(self.transaction(number)?);
         self.refused = 0;
+        let mut published = Ok(());
         for publish in transaction.publishes {
-            self.route(number, publish, 0, output)?;
+            published = published.and_then(|()| self.route(number, publish, 0, output));
         }
-        self.flush_work()?;
+        let mut done = published.and_then(|()| self.flush_work());
         for (settlement, taken) in transaction.settled {
-            self.settle_all(number, settlement, taken)?;
+            if done.is_ok() {
+                done = self.settle_all(number, settlement, taken);
+            } else if let Some(channel) = self.channels.get_mut(&number) {
+                // Not settled after all: they go back when the channel ends.
+                channel.put_back(taken);
+            }
         }
-        self.flush_work()?;
+        done.and_then(|()| self.flush_work())?;
         if self.refused > 0 {
             return Err(Failure::precondition_failed(
                 "partial tx completion".to_owned(),

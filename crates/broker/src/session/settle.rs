@@ -176,15 +176,38 @@ impl Session {
     /// The messages outstanding on a channel that ends go back, those of an uncommitted
     /// transaction too.
     pub(super) fn requeue_outstanding(&mut self, number: u16) -> Result<(), Failure> {
+        let mut outstanding = self.take_outstanding(number);
+        outstanding.extend(
+            self.unsent
+                .extract_if(.., |(channel, _)| *channel == number)
+                .map(|(_, message)| message),
+        );
+        self.requeue(number, outstanding)
+    }
+
+    /// Take everything outstanding off a channel, what an uncommitted transaction holds too.
+    pub(super) fn take_outstanding(&mut self, number: u16) -> Vec<Unacked> {
         let Some(channel) = self.channels.get_mut(&number) else {
-            return Ok(());
+            return Vec::new();
         };
         if let Mode::Transaction(transaction) = &mut channel.mode {
             let held = std::mem::take(transaction);
             channel.put_back(held.settled.into_iter().flat_map(|(_, taken)| taken));
         }
-        let outstanding = channel.take_all();
-        self.requeue(number, outstanding)
+        channel.take_all()
+    }
+
+    /// What could not be sent any more goes back to its queues.
+    pub(super) fn requeue_unsent(&mut self) -> Result<(), Failure> {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        for (number, message) in &mut unsent {
+            if std::mem::take(&mut message.counted)
+                && let Some(channel) = self.channels.get(number)
+            {
+                channel.credit.give_back(1);
+            }
+        }
+        self.requeue(0, unsent.into_iter().map(|(_, message)| message).collect())
     }
 
     /// Give messages that were delivered back to their queues, in their order.
@@ -192,7 +215,7 @@ impl Session {
         self.return_credit(number, &taken);
         let mut by_queue: FxHashMap<u32, (Vec<Entry>, Vec<SettledRun>)> = FxHashMap::default();
         for mut unacked in taken {
-            unacked.entry.delivery_count += 1;
+            unacked.entry.delivery_count += u32::from(unacked.sent);
             let bytes = unacked.entry.message.body().len() as u64;
             let (entries, runs) = by_queue.entry(unacked.queue).or_default();
             match runs.iter_mut().find(|run| run.consumer == unacked.consumer) {
@@ -208,17 +231,23 @@ impl Session {
             }
             entries.push(unacked.entry);
         }
+        let mut done = Ok(());
         for (slot, (mut entries, runs)) in by_queue {
             entries.sort_unstable_by_key(|entry| entry.seq);
             let count = entries.len();
             if let Some(queue) = self.queues.queue(slot).cloned() {
-                queue.requeue(entries, &runs, &mut self.effects)?;
+                // What one queue can't tell the store keeps nobody from going back to the others.
+                done = done.and(
+                    queue
+                        .requeue(entries, &runs, &mut self.effects)
+                        .map_err(Failure::from),
+                );
             }
             for _ in 0..count {
                 self.queues.release(slot);
             }
         }
-        Ok(())
+        done
     }
 
     /// Messages were rejected: they go to the dead-letter exchanges of their queues, or

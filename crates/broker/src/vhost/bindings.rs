@@ -70,17 +70,13 @@ impl Vhost {
             self.check_owner(queue, access)?;
         }
         let durable = topology.is_durable(binding);
-        let source_durable = topology
-            .router
-            .exchange(&binding.source)
-            .is_some_and(|exchange| exchange.durable);
         let Some(removed) = topology.router.unbind(binding) else {
             return Ok(Ticket::NONE);
         };
         let cascades = !removed.exchanges.is_empty();
         let mut changes = topology.forget(&self.name, &removed);
         // Otherwise nothing of it was ever in the store.
-        let is_stored = durable || (source_durable && cascades);
+        let is_stored = durable || cascades;
         if !is_stored {
             changes.clear();
         }

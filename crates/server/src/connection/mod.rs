@@ -228,7 +228,7 @@ impl Link<'_> {
     fn wants_input(&mut self) -> bool {
         self.machine.wants_input()
             && self.machine.output().len() < self.node.output_max
-            && self.session.as_ref().is_none_or(Session::wants_input)
+            && self.session.as_mut().is_none_or(Session::wants_input)
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, now: Duration) -> Result<(), End> {

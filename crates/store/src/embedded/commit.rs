@@ -291,14 +291,15 @@ impl Committer {
     /// Everything up to `ticket` is durable, or need never be.
     fn finish(&mut self, ticket: u64) {
         self.shared.set_durable(ticket);
+        // Before the batch counts as synced: what makes a segment deletable must be known to whoever deletes it.
+        if !self.changed.is_empty() {
+            self.shared.upkeep.push_changes(self.changed.drain(..));
+        }
         let untidy = {
             let mut index = self.shared.index.lock();
             index.synced_batch = self.batch;
             index.untidy || index.settled_bytes > TIDY_BYTES
         };
-        if !self.changed.is_empty() {
-            self.shared.upkeep.push_changes(self.changed.drain(..));
-        }
         if untidy {
             self.shared.upkeep.wake();
         }

@@ -52,6 +52,10 @@ impl Mailbox {
         self.state.lock().changes.extend(changes);
     }
 
+    fn take_changes(&self) -> Vec<Definitions> {
+        std::mem::take(&mut self.state.lock().changes)
+    }
+
     pub(super) fn close(&self, how: Stop) {
         let mut state = self.state.lock();
         // Once abandoned, it stays so: a store that has failed must not write checkpoints at its shutdown.
@@ -189,10 +193,7 @@ impl Upkeep {
                 .shared
                 .upkeep
                 .wait(self.is_full().then_some(FULL_RETRY));
-            for change in changes {
-                definitions::apply(&mut self.snapshot.map, &change.changes);
-                self.snapshot.version = change.version;
-            }
+            self.take_changes(changes);
             match stop {
                 Stop::No => self.tidy(),
                 Stop::Graceful => {
@@ -205,6 +206,13 @@ impl Upkeep {
             }
         }
         self.supply.discard();
+    }
+
+    fn take_changes(&mut self, changes: Vec<Definitions>) {
+        for change in changes {
+            definitions::apply(&mut self.snapshot.map, &change.changes);
+            self.snapshot.version = change.version;
+        }
     }
 
     /// Have a segment ready for when the one in use is full. If that cannot be, the store is full.
@@ -275,7 +283,11 @@ impl Upkeep {
             })
         };
         if needed {
-            self.store_snapshot();
+            let changes = self.shared.upkeep.take_changes();
+            self.take_changes(changes);
+            if self.snapshot.version > self.stored_version {
+                self.store_snapshot();
+            }
         }
     }
 

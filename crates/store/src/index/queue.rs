@@ -165,7 +165,7 @@ impl Run {
     fn trim(&mut self) {
         while self.places.front().is_some_and(|place| place.is_none()) {
             self.places.pop_front();
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
             if let Some(bodies) = &mut self.bodies {
                 bodies.pop_front();
             }

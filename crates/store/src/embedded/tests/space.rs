@@ -8,7 +8,7 @@ use crate::conformance::{
     EVERYTHING, append, append_durably, contents, expected, fetch, message, put, settle,
 };
 use crate::embedded::EmbeddedStore;
-use crate::{Operation, QueueId, Seq, Store as _};
+use crate::{Change, Operation, QueueId, Seq, Store as _};
 
 const BODY: usize = 200;
 
@@ -289,4 +289,28 @@ fn what_is_settled_before_it_is_written_needs_no_disk() {
     let usage = store.usage();
     assert_eq!(usage.cancelled_puts, 10_000);
     assert_eq!((usage.written_bytes, usage.backlog_bytes), (0, 0));
+}
+
+#[test]
+fn changes_of_definitions_do_not_keep_segments() {
+    let folder = Folder::with_segments(16 << 10);
+    let store = folder.open();
+    store.recovered();
+    for round in 0..600_u32 {
+        let change = Change::Put {
+            key: format!("queue {}", round % 7).into(),
+            value: vec![b'v'; 300],
+        };
+        let ticket = store.change(vec![change]).unwrap();
+        if round % 10 == 0 {
+            crate::conformance::wait(&store, ticket).unwrap();
+        }
+    }
+    let last = store.append(&mut Vec::new()).unwrap();
+    crate::conformance::wait(&store, last).unwrap();
+    until("deleted", || store.usage().segments <= 2);
+    let definitions = store.definitions();
+    store.abandon();
+    drop(store);
+    assert_eq!(folder.open().definitions(), definitions);
 }
