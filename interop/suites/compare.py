@@ -4,8 +4,8 @@
 
 RESULTS is a folder with JUnit files (*.xml) or the output of `cargo test` (*.txt). EXPECTED has lines of two kinds:
 
-    passes 226              how many tests pass on RabbitMQ; fewer were run, and the rest counts as unexpected
-    may-fail PATTERN        a test, by name with * and ?, that fails on RabbitMQ too; the comment above says why
+    tests 226               how many tests run on RabbitMQ; if fewer do, the rest counts as unexpected
+    may-fail PATTERN        tests, by name with * and ?, that fail on RabbitMQ too; the comment above says why
 
 Prints one line of counts, then every unexpected failure. Ends with 1 if there is any.
 """
@@ -18,14 +18,14 @@ from xml.etree import ElementTree
 
 
 def main(label, expected_path, results):
-    passes, patterns = read_expected(Path(expected_path))
+    tests, patterns = read_expected(Path(expected_path))
     outcomes = [outcome for path in sorted(Path(results).glob("*.xml")) for outcome in read_junit(path)]
     outcomes += [outcome for path in sorted(Path(results).glob("*.txt")) for outcome in read_cargo(path)]
 
     passed = sum(message is None for _, message in outcomes)
     failures = [(name, message) for name, message in outcomes if message is not None]
     unexpected = [(name, message) for name, message in failures if not listed(name, patterns)]
-    missing = max(0, passes - passed - len(unexpected))
+    missing = max(0, tests - len(outcomes))
 
     counts = f"{passed} passed, {len(failures)} failed, {len(unexpected) + missing} unexpected"
     print(f"{label}: {counts}" + (f" ({missing} of them did not run)" if missing else ""))
@@ -35,16 +35,16 @@ def main(label, expected_path, results):
 
 
 def read_expected(path):
-    passes, patterns = 0, []
+    tests, patterns = 0, []
     for line in path.read_text().splitlines():
         word, _, rest = line.strip().partition(" ")
-        if word == "passes":
-            passes = int(rest)
+        if word == "tests":
+            tests = int(rest)
         elif word == "may-fail":
             patterns.append(rest.strip())
         elif word and not word.startswith("#"):
             sys.exit(f"{path}: cannot read {line!r}")
-    return passes, patterns
+    return tests, patterns
 
 
 def listed(name, patterns):

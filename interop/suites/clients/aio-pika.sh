@@ -6,7 +6,7 @@ python_with aio-pika
 export python
 
 aio_pika_tests() {
-    PYTHONPATH=. "$python" -m pytest tests --ignore=tests/test_amqps.py -q --durations=15 --junit-xml="$RESULTS/pytest.xml"
+    PYTHONPATH=. "$python" -m pytest tests --ignore=tests/test_amqps.py -q --timeout 60 --durations=15 --junit-xml="$RESULTS/pytest.xml"
 }
 export -f aio_pika_tests
 

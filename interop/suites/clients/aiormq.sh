@@ -11,6 +11,9 @@ aiormq_tests() {
 }
 export -f aiormq_tests
 
+# Its tests publish 20 MiB at once, and expect what RabbitMQ takes by default up to 3.13.
+export LEVERET_LIMITS_MAX_MESSAGE_SIZE=134217728
+
 fresh_copy aiormq-7.2.4
 cp "$suites/plugins/docker_client.py" tests/docker_client.py
 cp "$suites/plugins/aiormq_conftest.py" conftest.py

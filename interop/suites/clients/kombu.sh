@@ -1,4 +1,4 @@
-# kombu (Python): its integration tests with py-amqp. Upstream tries a failed test again up to five times; this does not.
+# kombu (Python): its integration tests with py-amqp. Its own marks try a failed test again, up to five times.
 
 pypi_source kombu 5.7.0
 python_with kombu
@@ -11,4 +11,4 @@ kombu_tests() {
 export -f kombu_tests
 
 fresh_copy kombu-5.7.0
-suite kombu-5.7.0 180 bash -ec kombu_tests
+suite kombu-5.7.0 300 bash -ec kombu_tests

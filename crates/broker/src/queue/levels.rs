@@ -34,6 +34,8 @@ impl Levels {
         self.len
     }
 
+    // Out of line, as are the others: queues without priorities pass by at every message.
+    #[cold]
     pub(super) fn push(&mut self, entry: Entry) {
         let level = self.level(&entry);
         self.top = self.top.max(level);
@@ -41,6 +43,7 @@ impl Levels {
         self.lines[level].push_back(entry);
     }
 
+    #[cold]
     pub(super) fn head(&self) -> Option<&Entry> {
         self.lines[..=self.top]
             .iter()
@@ -48,6 +51,7 @@ impl Levels {
             .find_map(VecDeque::front)
     }
 
+    #[cold]
     pub(super) fn pop(&mut self) -> Option<Entry> {
         loop {
             if let Some(entry) = self.lines[self.top].pop_front() {
