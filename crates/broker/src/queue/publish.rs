@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use leveret_store::{Operation, StoreError, Ticket};
 use leveret_wire::{Message, RawValue, TableBuilder, rewrite_headers};
-use parking_lot::MutexGuard;
 
 use super::expiration::expiration_of;
 use super::state::QueueState;
@@ -75,7 +74,7 @@ impl Queue {
     /// Append all of `run`, leaving it empty. `now` is known if any of them may expire.
     fn enqueue(
         &self,
-        state: &mut MutexGuard<'_, QueueState>,
+        state: &mut QueueState,
         run: &mut Vec<Publishing>,
         now: Option<Time>,
         effects: &mut Effects,
@@ -83,9 +82,8 @@ impl Queue {
     ) -> Result<Ticket, StoreError> {
         let lasting = self.properties.is_lasting();
         // Quorum queues keep whatever they are given.
-        let lasts = |message: &Message| {
-            lasting && (message.is_persistent() || self.properties.options.is_quorum())
-        };
+        let whatever = self.properties.options.is_quorum();
+        let lasts = |message: &Message| lasting && (whatever || message.is_persistent());
         let first_seq = state.next_seq;
         let page_from = state.ready.page_from(run.len(), self.memory.is_over());
         for (at, publishing) in run.iter().enumerate() {
@@ -114,6 +112,20 @@ impl Queue {
             Ticket::NONE
         };
         state.next_seq = first_seq + run.len() as u64;
+        if puts == 0 && now.is_none() {
+            // The usual run of transient messages: nothing for the store, nothing that expires.
+            for (seq, publishing) in (first_seq..).zip(run.drain(..)) {
+                state.ready.push(Entry {
+                    seq,
+                    message: publishing.message,
+                    stored: Stored::NO,
+                    delivery_count: 0,
+                    deadline: Time::NEVER,
+                });
+            }
+            return Ok(last);
+        }
+        let mut expiring = false;
         for (at, publishing) in run.drain(..).enumerate() {
             let seq = first_seq + at as u64;
             let durable = lasts(&publishing.message);
@@ -126,7 +138,7 @@ impl Queue {
                 ticket.0 += 1;
             }
             let deadline = self.deadline(&publishing.message, now);
-            state.expiring |= deadline != Time::NEVER;
+            expiring |= deadline != Time::NEVER;
             if at >= page_from {
                 state.ready.push_paged(seq, publishing.message.body().len());
             } else {
@@ -140,6 +152,7 @@ impl Queue {
                 });
             }
         }
+        state.expiring |= expiring;
         Ok(last)
     }
 
@@ -147,7 +160,7 @@ impl Queue {
     /// as if the messages came one by one. The refused stay in `run`.
     fn enqueue_what_fits(
         self: &Arc<Self>,
-        state: &mut MutexGuard<'_, QueueState>,
+        state: &mut QueueState,
         run: &mut Vec<Publishing>,
         pass: Pass,
         effects: &mut Effects,

@@ -173,7 +173,8 @@ impl Ready {
     }
 
     /// Append a message that was just published.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "once for every message; measured")]
+    #[inline(always)]
     pub(crate) fn push(&mut self, entry: Entry) {
         self.window_bytes += entry.message.body().len() as u64;
         match &mut self.levels {
@@ -198,7 +199,8 @@ impl Ready {
     }
 
     /// The message that is next.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "once for every message; measured")]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let entry = match &mut self.levels {
             None => self.window.pop_front()?,

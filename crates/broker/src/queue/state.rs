@@ -98,15 +98,33 @@ impl QueueState {
 
     /// Is there a message that can be given now? Expired ones before it are given up.
     #[inline]
-    pub(crate) fn has_live(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) -> bool {
-        if self.expiring { self.has_unexpired(queue, expired_by, effects) } else { self.ready.has_next() }
+    pub(crate) fn has_live(
+        &mut self,
+        queue: &Arc<Queue>,
+        expired_by: Time,
+        effects: &mut Effects,
+    ) -> bool {
+        if self.expiring {
+            self.has_unexpired(queue, expired_by, effects)
+        } else {
+            self.ready.has_next()
+        }
     }
 
     #[cold]
-    fn has_unexpired(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) -> bool {
+    fn has_unexpired(
+        &mut self,
+        queue: &Arc<Queue>,
+        expired_by: Time,
+        effects: &mut Effects,
+    ) -> bool {
         self.drop_expired(queue, expired_by, effects);
         // The rest of very many expired ones is the timer's.
-        self.ready.has_next() && self.ready.head().is_some_and(|entry| entry.deadline > expired_by)
+        self.ready.has_next()
+            && self
+                .ready
+                .head()
+                .is_some_and(|entry| entry.deadline > expired_by)
     }
 
     fn drop_expired(&mut self, queue: &Arc<Queue>, expired_by: Time, effects: &mut Effects) {

@@ -26,6 +26,10 @@ use crate::log::writer::Supply;
 /// How often a full disk is asked whether there is room again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
+/// How long the upkeep sleeps at most: what it left because it was needed a moment ago may go by now, though nothing
+/// has happened since that would wake it.
+const IDLE_LOOK: Duration = Duration::from_secs(2);
+
 /// What the upkeep has been told.
 #[derive(Default)]
 pub(super) struct Mailbox {
@@ -79,16 +83,11 @@ impl Mailbox {
     }
 
     /// Wait for something to do, at most for `limit`. Returns the changes made since the last call.
-    fn wait(&self, limit: Option<Duration>) -> (Vec<Definitions>, Stop) {
+    fn wait(&self, limit: Duration) -> (Vec<Definitions>, Stop) {
         let mut state = self.state.lock();
         while !state.woken && state.stop == Stop::No {
-            match limit {
-                Some(limit) => {
-                    if self.work.wait_for(&mut state, limit).timed_out() {
-                        break;
-                    }
-                }
-                None => self.work.wait(&mut state),
+            if self.work.wait_for(&mut state, limit).timed_out() {
+                break;
             }
         }
         state.woken = false;
@@ -189,10 +188,11 @@ impl Upkeep {
     pub(super) fn run(mut self) {
         loop {
             self.prepare_segment();
-            let (changes, stop) = self
-                .shared
-                .upkeep
-                .wait(self.is_full().then_some(FULL_RETRY));
+            let (changes, stop) = self.shared.upkeep.wait(if self.is_full() {
+                FULL_RETRY
+            } else {
+                IDLE_LOOK
+            });
             self.take_changes(changes);
             match stop {
                 Stop::No => self.tidy(),
