@@ -119,7 +119,7 @@ pub struct Session {
     /// The ticket of which the mailbox will hear from the store.
     watched: Ticket,
     next_get: u64,
-    /// Queue slot and no_ack of each basic.get whose message the store is reading.
+    /// Queue slot and `no_ack` of each basic.get whose message the store is reading.
     pending_gets: FxHashMap<u64, (u32, bool)>,
     /// Messages, with their channels, that could not be sent and are to go back.
     unsent: Vec<(u16, Unacked)>,

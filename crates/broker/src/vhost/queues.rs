@@ -135,7 +135,7 @@ impl Vhost {
         }
         match self.delete_queue(queue, true, false, effects) {
             Ok(_) => {
-                tracing::debug!(queue = %queue.name(), vhost = %self.name, "an unused queue has expired")
+                tracing::debug!(queue = %queue.name(), vhost = %self.name, "an unused queue has expired");
             }
             // It is in use again.
             Err(Failure::Channel(_)) => {}
