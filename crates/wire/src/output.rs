@@ -165,7 +165,7 @@ impl OutputBuffer {
         self.copied.shrink_to(KEPT_CAPACITY);
     }
 
-    /// Where the next copied octet will stand, for [`Self::overwrite`].
+    /// Where the next copied octet will stand, for `overwrite`.
     #[inline]
     pub(crate) fn position(&self) -> usize {
         self.copied.len()
