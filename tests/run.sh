@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 
 cargo build --locked --bin leveret
 cargo test --locked --workspace
-LEVERET_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/leveret" interop/run.sh
+INTEROP_EXTENSIONS=1 LEVERET_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/leveret" interop/run.sh
