@@ -10,6 +10,9 @@ aio_pika_tests() {
 }
 export -f aio_pika_tests
 
+# Its tests publish 20 MiB at once, which RabbitMQ takes by default up to 3.13.
+export LEVERET_LIMITS_MAX_MESSAGE_SIZE=134217728
+
 fresh_copy aio-pika-10.2.1
 cp "$suites/plugins/docker_client.py" tests/docker_client.py
 suite aio-pika-10.2.1 1500 bash -ec aio_pika_tests

@@ -11,7 +11,7 @@ aiormq_tests() {
 }
 export -f aiormq_tests
 
-# Its tests publish 20 MiB at once, and expect what RabbitMQ takes by default up to 3.13.
+# Its tests publish 20 MiB at once, which RabbitMQ takes by default up to 3.13.
 export LEVERET_LIMITS_MAX_MESSAGE_SIZE=134217728
 
 fresh_copy aiormq-7.2.4

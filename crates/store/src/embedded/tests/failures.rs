@@ -8,7 +8,7 @@ use super::folder::Folder;
 use super::simulated::{Dice, SimulatedDisk};
 use crate::conformance::{append, append_durably, contents, put, settle, wait};
 use crate::embedded::EmbeddedStore;
-use crate::{Change, QueueId, Seq, Store as _, StoreError, Ticket};
+use crate::{Change, Operation, QueueId, Seq, Store as _, StoreError, Ticket};
 
 fn open(folder: &Folder, disk: &SimulatedDisk) -> EmbeddedStore {
     EmbeddedStore::open_on(&folder.options(), Arc::new(disk.clone())).unwrap()
@@ -28,8 +28,7 @@ fn a_failed_sync_poisons_and_is_never_retried() {
         let mut confirmed = Vec::new();
         let mut failure = None;
         for seq in 0..200 {
-            let mut operations = vec![put(queue, seq, &"x".repeat(300))];
-            match store.append(&mut operations) {
+            match append_when_there_is_room(&store, &put(queue, seq, &"x".repeat(300))) {
                 Ok(ticket) => match wait(&store, ticket) {
                     Ok(()) => confirmed.push(seq),
                     Err(error) => failure = Some((error, ticket)),
@@ -76,6 +75,23 @@ fn a_failed_sync_poisons_and_is_never_retried() {
     assert!(poisoned > 5, "only {poisoned} of the failures were noticed");
 }
 
+/// Append `operation`. While the next segment cannot be made, puts are refused and nothing is taken: it is tried again.
+fn append_when_there_is_room(
+    store: &EmbeddedStore,
+    operation: &Operation,
+) -> Result<Ticket, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match store.append(&mut vec![operation.clone()]) {
+            Err(StoreError::Full) => {
+                assert!(begun.elapsed() < Duration::from_secs(60), "still full");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
 #[test]
 fn a_failed_write_poisons() {
     let folder = Folder::new();
@@ -83,16 +99,23 @@ fn a_failed_write_poisons() {
     let store = open(&folder, &disk);
     let queue = store.next_queue_id();
     append_durably(&store, vec![put(queue, 0, "kept")]);
-    // The segment made ready is written to as well.
-    std::thread::sleep(Duration::from_millis(50));
-    disk.fail_write(1);
-    let (ticket, _) = append(&store, vec![put(queue, 1, "lost")]);
-    assert!(matches!(wait(&store, ticket), Err(StoreError::Poisoned(_))));
+    // The segment that is made ready is written to as well: then that write failed, and nothing is lost by it.
+    let mut kept = 1;
+    let lost = loop {
+        disk.fail_write(1);
+        let ticket = append_when_there_is_room(&store, &put(queue, kept, "kept")).unwrap();
+        match wait(&store, ticket) {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 20, "no write of the log failed");
+    };
+    assert!(matches!(lost, StoreError::Poisoned(_)));
     store.shutdown();
     drop(store);
     let store = open(&folder, &disk);
     store.claim(queue).unwrap();
-    assert_eq!(contents(&store, queue).len(), 1);
+    assert_eq!(contents(&store, queue).len() as u64, kept);
 }
 
 #[test]
