@@ -207,8 +207,12 @@ impl Session {
                 deleted
             }
         };
-        // Its consumers on this connection hear of it before delete-ok.
-        self.process_mailbox(output, None)?;
+        // Its consumers on this connection hear of it right before delete-ok: clients take the
+        // cancellation for the end of the delete, and may close the connection then.
+        self.cancels_after = ticket;
+        let told = self.process_mailbox(output, None);
+        self.cancels_after = Ticket::NONE;
+        told?;
         let ok = queue::DeleteOk {
             message_count: clamp(messages),
         };

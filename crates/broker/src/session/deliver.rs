@@ -253,7 +253,7 @@ impl Session {
             let cancel = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
             self.emit(
                 consumer.channel,
-                Held::Reply(leveret_store::Ticket::NONE, cancel),
+                Held::Reply(self.cancels_after, cancel),
                 output,
             );
         }

@@ -118,6 +118,8 @@ pub struct Session {
     last_ticket: Ticket,
     /// The ticket of which the mailbox will hear from the store.
     watched: Ticket,
+    /// What the cancellations at hand wait for.
+    cancels_after: Ticket,
     next_get: u64,
     /// Queue slot and `no_ack` of each basic.get whose message the store is reading.
     pending_gets: FxHashMap<u64, (u32, bool)>,
@@ -183,6 +185,7 @@ impl Broker {
             timeouts: Timeouts::default(),
             last_ticket: Ticket::NONE,
             watched: Ticket::NONE,
+            cancels_after: Ticket::NONE,
             next_get: 0,
             pending_gets: FxHashMap::default(),
             unsent: Vec::new(),

@@ -60,6 +60,23 @@ fn a_durable_deletion_is_answered_when_it_is_durable() {
 }
 
 #[test]
+fn the_cancellation_by_a_deletion_comes_together_with_its_answer() {
+    let node = Node::new();
+    let mut client = node.client();
+    client.call(1, declare_durable("d"));
+    node.sync();
+    client.call(1, consume("d", "c"));
+    client.skip();
+    client.call(1, delete("d"));
+    assert!(
+        client.heard().is_empty(),
+        "who hears of the cancellation may close the connection before delete-ok is there"
+    );
+    node.sync();
+    assert_eq!(client.heard(), ["1 cancel c", "1 delete-ok 0"]);
+}
+
+#[test]
 fn everything_on_the_channel_stays_behind_what_waits() {
     let node = Node::new();
     let mut client = client(&node);
