@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Every test of the project: unit, property and end-to-end tests, then real clients against the
-# program. Installs what the clients need by itself.
+# program, and the quick part of the clients' own test suites. Installs what the clients need by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --locked --bin leveret
 cargo test --locked --workspace
-INTEROP_EXTENSIONS=1 LEVERET_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/leveret" interop/run.sh
+export LEVERET_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/leveret"
+INTEROP_EXTENSIONS=1 interop/run.sh
+interop/suites/run.sh --quick

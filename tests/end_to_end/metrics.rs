@@ -295,9 +295,8 @@ fn figures_follow_the_end_of_things() {
             ("global_messages_get_empty_total", 1),
         ],
     );
-    client.send(1, delete_queue("q"));
+    client.call(1, delete_queue("q"));
     let _: leveret_wire::method::basic::Cancel = client.expect(2);
-    let _: leveret_wire::method::queue::DeleteOk = client.expect(1);
     client.close();
     assert_growth(
         &with_consumer,

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use leveret_tests::client::encoded;
-use leveret_tests::requests::{
-    bind, consume, consume_no_ack, exchange, nack_up_to, passive_queue, queue,
-};
+use leveret_tests::requests::{bind, consume, consume_no_ack, exchange, nack_up_to, queue};
 use leveret_tests::{Client, Method, PATIENCE, Publish, Server};
 use leveret_wire::method::basic::Get;
 
@@ -25,10 +23,11 @@ fn number(body: &[u8]) -> usize {
     std::str::from_utf8(&body[..8]).unwrap().parse().unwrap()
 }
 
-/// Wait until the queue has no consumer.
-fn wait_for_no_consumer(client: &mut Client, name: &str) {
+/// Wait until the queue has no consumer, and everything that the consumer had is back.
+fn wait_until_all_is_back(client: &mut Client, name: &str) {
     let began = Instant::now();
-    while client.call(1, passive_queue(name)).consumer_count > 0 {
+    let all = (u32::try_from(COUNT).unwrap(), 0);
+    while client.counts(1, name) != all {
         assert!(began.elapsed() < PATIENCE, "the consumer does not go");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -77,11 +76,7 @@ fn it_holds_little_and_holds_up_nobody() {
     // It goes, and everything is there for somebody else, in order.
     let handed = usize::try_from(totals.unacked).unwrap();
     drop(slow);
-    wait_for_no_consumer(&mut publisher, "slow");
-    assert_eq!(
-        publisher.counts(1, "slow"),
-        (u32::try_from(COUNT).unwrap(), 0)
-    );
+    wait_until_all_is_back(&mut publisher, "slow");
     for expected in 0..COUNT {
         let got = publisher.get(1, "slow", true).unwrap();
         assert_eq!(number(&got.content.body), expected);
@@ -124,8 +119,7 @@ fn a_consumer_that_never_reads_is_dropped_in_the_end() {
         1,
         (0..COUNT).map(|at| Publish::to_queue("q").body(body(at))),
     );
-    wait_for_no_consumer(&mut publisher, "q");
-    assert_eq!(publisher.counts(1, "q"), (u32::try_from(COUNT).unwrap(), 0));
+    wait_until_all_is_back(&mut publisher, "q");
     drop(stuck);
 }
 

@@ -196,6 +196,8 @@ impl Session {
                 if queue.properties().options.is_quorum() {
                     self.check_unconditional(delete, &name)?;
                 }
+                // What it has delivered already stays before the answer.
+                self.process_mailbox(output, None)?;
                 let deleted = self.vhost.delete_queue(
                     &queue,
                     delete.if_unused,
@@ -207,18 +209,17 @@ impl Session {
                 deleted
             }
         };
-        // Its consumers on this connection hear of it right before delete-ok: clients take the
-        // cancellation for the end of the delete, and may close the connection then.
-        self.cancels_after = ticket;
-        let told = self.process_mailbox(output, None);
-        self.cancels_after = Ticket::NONE;
-        told?;
         let ok = queue::DeleteOk {
             message_count: clamp(messages),
         };
         let ok = AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok));
         self.answer(number, delete.nowait, ticket, ok, output);
-        Ok(())
+        // Its consumers on this connection hear of it after delete-ok, as from RabbitMQ: who hears
+        // of the cancellation takes the deletion for done, and may close the connection then.
+        self.cancels_after = ticket;
+        let told = self.process_mailbox(output, None);
+        self.cancels_after = Ticket::NONE;
+        told
     }
 
     /// Quorum queues are deleted whatever they hold and whoever uses them.

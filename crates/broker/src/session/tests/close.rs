@@ -273,8 +273,8 @@ fn the_exclusive_queue_of_another_connection_cancels_its_consumers_nowhere_else(
         [
             "1 declare-ok mine 0 0",
             "1 consume-ok t",
-            "1 cancel t",
-            "1 delete-ok 0"
+            "1 delete-ok 0",
+            "1 cancel t"
         ]
     );
     client.close();

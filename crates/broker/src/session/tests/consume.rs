@@ -238,7 +238,7 @@ fn a_refused_consumer_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_deleted_queue_cancels_its_consumers_before_delete_ok() {
+fn a_deleted_queue_cancels_its_consumers_after_delete_ok() {
     let node = Node::new();
     let mut client = client(&node);
     client.call(1, qos(1));
@@ -251,7 +251,7 @@ fn a_deleted_queue_cancels_its_consumers_before_delete_ok() {
     client.skip();
     client.call(1, delete("q"));
     let mut heard = client.heard();
-    assert_eq!(heard.pop().unwrap(), "1 delete-ok 0");
+    assert_eq!(heard.remove(0), "1 delete-ok 0");
     heard.sort();
     assert_eq!(heard, ["1 cancel one", "2 cancel two"]);
     assert!(
@@ -281,8 +281,8 @@ fn deliveries_come_before_the_cancel_of_a_deleted_queue() {
             "1 deliver t 1 a",
             "1 deliver t 2 b",
             "1 deliver t 3 c",
-            "1 cancel t",
-            "1 delete-ok 0"
+            "1 delete-ok 0",
+            "1 cancel t"
         ]
     );
     client.nack(1, 2, true, true);

@@ -92,8 +92,8 @@ fn an_empty_name_means_a_new_queue_and_then_the_last_one() {
             "1 get-ok 1 left 0 a",
             "1 purge-ok 1",
             "1 consume-ok t",
-            "1 cancel t",
-            "1 delete-ok 0"
+            "1 delete-ok 0",
+            "1 cancel t"
         ]
     );
     client.call(2, get(""));

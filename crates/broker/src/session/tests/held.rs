@@ -73,7 +73,7 @@ fn the_cancellation_by_a_deletion_comes_together_with_its_answer() {
         "who hears of the cancellation may close the connection before delete-ok is there"
     );
     node.sync();
-    assert_eq!(client.heard(), ["1 cancel c", "1 delete-ok 0"]);
+    assert_eq!(client.heard(), ["1 delete-ok 0", "1 cancel c"]);
 }
 
 #[test]

@@ -129,8 +129,8 @@ fn a_queue_that_is_declared_anew_is_found_by_its_name() {
     assert_eq!(
         client.heard(),
         [
-            "2 cancel p",
             "1 delete-ok 0",
+            "2 cancel p",
             "1 declare-ok p 0 0",
             "1 get-ok 1 left 0 new"
         ]

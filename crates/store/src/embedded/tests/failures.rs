@@ -103,8 +103,8 @@ fn a_failed_write_poisons() {
     let mut kept = 1;
     let lost = loop {
         disk.fail_write(1);
-        let ticket = append_when_there_is_room(&store, &put(queue, kept, "kept")).unwrap();
-        match wait(&store, ticket) {
+        let appended = append_when_there_is_room(&store, &put(queue, kept, "kept"));
+        match appended.and_then(|ticket| wait(&store, ticket)) {
             Ok(()) => kept += 1,
             Err(error) => break error,
         }
