@@ -7,8 +7,6 @@
 set -euo pipefail
 
 readonly SUITES=(amqplib pika lapin)
-readonly BROKER_START_SECS=30
-readonly BROKER_STOP_SECS=15
 
 # A suite that hangs in spite of its own timeouts is ended after this long.
 suite_timeout_secs=${INTEROP_TIMEOUT_SECS:-900}
@@ -16,10 +14,11 @@ suite_timeout_secs=${INTEROP_TIMEOUT_SECS:-900}
 interop=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$interop")
 tmp=$(mktemp -d)
-broker_pid=
+readonly runner=interop/run.sh
+source "$interop/broker.sh"
 
 clean_up() {
-    stop_broker
+    stop_program
     rm -rf "$tmp"
 }
 trap clean_up EXIT
@@ -80,11 +79,7 @@ suite_amqplib() {
 }
 
 suite_pika() {
-    need python3
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        apt-get update
-        DEBIAN_FRONTEND=noninteractive apt-get install -y python3-venv
-    fi
+    need_venv
     [[ -x .venv/bin/python ]] || python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
     local options=()
@@ -114,11 +109,9 @@ bounded() {
 
 use_given_broker() {
     export AMQP_URL
-    local authority=${AMQP_URL#*://}
-    authority=${authority%%/*}
-    authority=${authority##*@}
-    export AMQP_HOST=${authority%%:*} AMQP_PORT=5672
-    [[ $authority != *:* ]] || AMQP_PORT=${authority##*:}
+    AMQP_HOST=$(host_of "$AMQP_URL")
+    AMQP_PORT=$(port_of "$AMQP_URL")
+    export AMQP_HOST AMQP_PORT
     echo "using the broker on $AMQP_HOST:$AMQP_PORT"
     if [[ -n ${LEVERET_BIN:-} ]]; then
         LEVERET_BIN=$(realpath "$LEVERET_BIN")
@@ -129,64 +122,14 @@ use_given_broker() {
 }
 
 start_broker() {
-    if [[ -z ${LEVERET_BIN:-} ]]; then
-        LEVERET_BIN=$root/target/debug/leveret
-        [[ -x $LEVERET_BIN ]] || (cd "$root" && cargo build --locked --bin leveret)
-    fi
-    LEVERET_BIN=$(realpath "$LEVERET_BIN")
-    [[ -x $LEVERET_BIN ]] || fail "LEVERET_BIN is not a program: $LEVERET_BIN"
-    export LEVERET_BIN
-
-    "$LEVERET_BIN" serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
-        --data-dir "$tmp/data" --addresses-file "$tmp/addresses.json" \
-        </dev/null >"$tmp/broker.log" 2>&1 &
-    broker_pid=$!
-
-    local deadline=$((SECONDS + BROKER_START_SECS))
-    until [[ -e $tmp/addresses.json ]]; do
-        if ! kill -0 "$broker_pid" 2>/dev/null; then
-            cat "$tmp/broker.log" >&2
-            fail "the broker ended early"
-        fi
-        [[ $SECONDS -lt $deadline ]] || fail "the broker did not write its addresses file in $BROKER_START_SECS s"
-        sleep 0.05
-    done
-
+    choose_program
+    start_program 127.0.0.1:0 "$tmp/broker.log" --metrics-listen 127.0.0.1:0
     local address
     address=$(tr -d '[:space:]' <"$tmp/addresses.json" | sed -n 's/.*"amqp":\["\([^"]*\)".*/\1/p')
     [[ $address == *:* ]] || fail "no AMQP address in $(cat "$tmp/addresses.json")"
     export AMQP_HOST=${address%:*} AMQP_PORT=${address##*:}
     export AMQP_URL="amqp://guest:guest@$address/%2F"
     echo "started $LEVERET_BIN on $address"
-}
-
-stop_broker() {
-    [[ -n $broker_pid ]] || return 0
-    kill -TERM "$broker_pid" 2>/dev/null || true
-    local deadline=$((SECONDS + BROKER_STOP_SECS))
-    while kill -0 "$broker_pid" 2>/dev/null; do
-        if [[ $SECONDS -ge $deadline ]]; then
-            kill -KILL "$broker_pid" 2>/dev/null || true
-            break
-        fi
-        sleep 0.05
-    done
-    wait "$broker_pid" 2>/dev/null || true
-    broker_pid=
-}
-
-# --- small things ---
-
-need() {
-    local program
-    for program in "$@"; do
-        command -v "$program" >/dev/null || fail "$program is needed and not installed"
-    done
-}
-
-fail() {
-    echo "interop/run.sh: $*" >&2
-    exit 2
 }
 
 main "$@"

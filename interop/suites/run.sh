@@ -11,8 +11,6 @@ readonly CLIENTS=(amqplib rascal lapin amqprs aio-pika aiormq py-amqp kombu amqp
 readonly QUICK_CLIENTS=(amqplib py-amqp kombu celery)
 # With --quick no suite may take longer than this.
 readonly QUICK_SECS=90
-readonly BROKER_START_SECS=30
-readonly BROKER_STOP_SECS=15
 
 suites=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$suites/../.." && pwd)
@@ -22,10 +20,11 @@ tmp=$(mktemp -d)
 export work suites
 given_url=${AMQP_URL:-}
 quick=
-broker_pid=
+readonly runner=interop/suites/run.sh
+source "$root/interop/broker.sh"
 
 clean_up() {
-    stop_broker
+    stop_program
     rm -rf "$tmp"
 }
 trap clean_up EXIT
@@ -49,7 +48,11 @@ main() {
     fi
 
     need python3
-    choose_broker
+    if [[ -n $given_url ]]; then
+        echo "using the broker at $given_url"
+    else
+        choose_program
+    fi
     mkdir -p "$work/results"
     : >"$tmp/lines"
     : >"$tmp/failed"
@@ -58,7 +61,7 @@ main() {
         # Not in an `if`: that would switch `set -e` off inside the suite's functions.
         set +e
         (
-            trap stop_broker EXIT
+            trap stop_program EXIT
             set -e
             source "$suites/clients/$client.sh"
         )
@@ -95,7 +98,7 @@ suite() {
     local survived=1
     [[ -z $broker_pid ]] || kill -0 "$broker_pid" 2>/dev/null || survived=
     set -e
-    stop_broker
+    stop_program
 
     local verdict=0
     python3 "$suites/compare.py" "$label" "$suites/expected/$label.txt" "$RESULTS" >"$RESULTS/verdict" || verdict=$?
@@ -189,10 +192,7 @@ python_with() {
     local venv=$work/venv/$1 wanted=$suites/requirements/$1.txt
     python=$venv/bin/python
     ! cmp --silent "$wanted" "$venv/installed.txt" || return 0
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        apt-get update
-        DEBIAN_FRONTEND=noninteractive apt-get install -y python3-venv
-    fi
+    need_venv
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
@@ -201,68 +201,26 @@ python_with() {
 
 # --- the broker ---
 
-choose_broker() {
-    if [[ -n $given_url ]]; then
-        echo "using the broker at $given_url"
-        return
-    fi
-    if [[ -z ${LEVERET_BIN:-} ]]; then
-        LEVERET_BIN=$root/target/debug/leveret
-        [[ -x $LEVERET_BIN ]] || (cd "$root" && cargo build --locked --bin leveret)
-    fi
-    LEVERET_BIN=$(realpath "$LEVERET_BIN")
-    [[ -x $LEVERET_BIN ]] || fail "LEVERET_BIN is not a program: $LEVERET_BIN"
-    export LEVERET_BIN
-}
-
-# AMQP_PORT_IPV6 is the port on [::1], for the one test that wants it: a given broker has the same on both.
+# AMQP_IPV6 is the address on [::1], for the one test that wants it: a given broker has the same port on both, and
+# where the system has no IPv6 it is the other address.
 start_broker() {
     if [[ -n $given_url ]]; then
-        local authority=${given_url#*://}
-        authority=${authority%%/*}
-        authority=${authority##*@}
-        export AMQP_URL=$given_url AMQP_HOST=${authority%%:*} AMQP_PORT=5672
-        [[ $authority != *:* ]] || AMQP_PORT=${authority##*:}
-        export AMQP_PORT_IPV6=$AMQP_PORT
+        export AMQP_URL=$given_url
+        AMQP_HOST=$(host_of "$given_url")
+        AMQP_PORT=$(port_of "$given_url")
+        export AMQP_HOST AMQP_PORT
+        export AMQP_IPV6="[::1]:$AMQP_PORT"
         return
     fi
 
-    rm -rf "$tmp/data" "$tmp/addresses.json"
-    "$LEVERET_BIN" serve --listen '127.0.0.1:0,[::1]:0' --metrics-listen none \
-        --data-dir "$tmp/data" --addresses-file "$tmp/addresses.json" \
-        </dev/null >"$RESULTS/broker.log" 2>&1 &
-    broker_pid=$!
-
-    local deadline=$((SECONDS + BROKER_START_SECS))
-    until [[ -e $tmp/addresses.json ]]; do
-        if ! kill -0 "$broker_pid" 2>/dev/null; then
-            cat "$RESULTS/broker.log" >&2
-            fail "the broker ended early"
-        fi
-        [[ $SECONDS -lt $deadline ]] || fail "the broker did not write its addresses file in $BROKER_START_SECS s"
-        sleep 0.05
-    done
-
-    local ports
-    read -r -a ports < <(python3 -c 'import json, sys
-print(*(address.rpartition(":")[2] for address in json.load(open(sys.argv[1]))["amqp"]))' "$tmp/addresses.json")
-    export AMQP_HOST=127.0.0.1 AMQP_PORT=${ports[0]} AMQP_PORT_IPV6=${ports[1]}
+    local listen=127.0.0.1:0
+    ! grep -qs ' lo$' /proc/net/if_inet6 || listen+=',[::1]:0'
+    start_program "$listen" "$RESULTS/broker.log" --metrics-listen none
+    local addresses
+    read -r -a addresses < <(python3 -c 'import json, sys
+print(*json.load(open(sys.argv[1]))["amqp"])' "$tmp/addresses.json")
+    export AMQP_HOST=127.0.0.1 AMQP_PORT=${addresses[0]##*:} AMQP_IPV6=${addresses[-1]}
     export AMQP_URL="amqp://guest:guest@127.0.0.1:$AMQP_PORT/%2F"
-}
-
-stop_broker() {
-    [[ -n $broker_pid ]] || return 0
-    kill -TERM "$broker_pid" 2>/dev/null || true
-    local deadline=$((SECONDS + BROKER_STOP_SECS))
-    while kill -0 "$broker_pid" 2>/dev/null; do
-        if [[ $SECONDS -ge $deadline ]]; then
-            kill -KILL "$broker_pid" 2>/dev/null || true
-            break
-        fi
-        sleep 0.05
-    done
-    wait "$broker_pid" 2>/dev/null || true
-    broker_pid=
 }
 
 # --- small things ---
@@ -270,18 +228,6 @@ stop_broker() {
 # Shows a command's output only if it fails: other people's warnings are none of ours.
 quietly() {
     "$@" >"$tmp/output" 2>&1 || { cat "$tmp/output" >&2; return 1; }
-}
-
-need() {
-    local program
-    for program in "$@"; do
-        command -v "$program" >/dev/null || fail "$program is needed and not installed"
-    done
-}
-
-fail() {
-    echo "interop/suites/run.sh: $*" >&2
-    exit 2
 }
 
 main "$@"

@@ -3,7 +3,7 @@
 # Most of the tests connect to the library's default port, and one to [::1].
 amqplib_patch() {
     sed -i "s/5672/$AMQP_PORT/" lib/connect.js
-    sed -i "s/\[::1\]/[::1]:$AMQP_PORT_IPV6/" "$1"
+    sed -i "s/\[::1\]/$AMQP_IPV6/" "$1"
 }
 
 amqplib_mocha() {
