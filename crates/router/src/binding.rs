@@ -29,7 +29,8 @@ pub struct Binding {
     pub source: String,
     /// The queue or exchange that they go to.
     pub destination: Destination,
-    /// The binding key: `direct` compares it, `topic` takes it for a pattern, others ignore it.
+    /// The binding key: `direct` compares it, `topic` takes it for a pattern, `x-consistent-hash`
+    /// for a weight; others ignore it.
     pub routing_key: String,
     /// The arguments: what a headers exchange matches; others ignore them.
     pub arguments: FieldTable,
@@ -58,6 +59,28 @@ pub enum BindError {
         /// The value, written as RabbitMQ writes it.
         String,
     ),
+    /// A destination of an `x-local-random` exchange that is no queue.
+    #[error("Destination not found")]
+    NotAQueue,
+    /// A binding key where an `x-local-random` exchange allows none.
+    #[error("Non empty binding '{0}' key not permitted")]
+    NotEmpty(
+        /// The binding key.
+        String,
+    ),
+    /// A weight of an `x-consistent-hash` exchange that is no integer.
+    #[error("The binding key must be an integer: {0}")]
+    WeightNotInteger(
+        /// The binding key, written as RabbitMQ writes it.
+        String,
+    ),
+    /// A weight below 1.
+    #[error("The binding key must be greater than 0")]
+    WeightTooLow,
+    /// A weight over [`WEIGHT_MAX`](crate::WEIGHT_MAX) (CVE-2026-67219: RabbitMQ keeps a bucket
+    /// for each).
+    #[error("The binding key must not be greater than {max}", max = crate::WEIGHT_MAX)]
+    WeightTooHigh,
     /// `x-match` is none of the four words.
     #[error("Invalid x-match field value {0}; expected all, any, all-with-x, or any-with-x")]
     BadXMatchValue(

@@ -2,15 +2,29 @@
 
 use leveret_wire::FieldTable;
 
-/// How an exchange routes (AMQP 0-9-1 section 3.1.3).
+/// How an exchange routes (AMQP 0-9-1 section 3.1.3; those that begin with `x-` on the wire are
+/// RabbitMQ's plugins).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExchangeKind {
+    /// To one destination, by a hash of the routing key, of a header or of a property; the binding
+    /// key is the destination's weight (RabbitMQ page "Consistent Hash Exchange").
+    ConsistentHash,
     /// To the destinations bound with exactly the message's routing key.
     Direct,
     /// To every destination, whatever the key.
     Fanout,
     /// By the message's headers (`x-match` in the binding's arguments).
     Headers,
+    /// To one queue of this node, at random (RabbitMQ 4 page "Local Random Exchange").
+    LocalRandom,
+    /// To one binding, by a hash of all keys modulo the number of bindings (plugin
+    /// rabbitmq_sharding).
+    ModulusHash,
+    /// To one binding, at random (plugin rabbitmq_random_exchange).
+    Random,
+    /// To every destination; the caller keeps the latest messages for queues bound later (plugin
+    /// rabbitmq_recent_history_exchange).
+    RecentHistory,
     /// By patterns over the words of the routing key.
     Topic,
 }
@@ -23,6 +37,11 @@ impl ExchangeKind {
             "fanout" => Some(Self::Fanout),
             "headers" => Some(Self::Headers),
             "topic" => Some(Self::Topic),
+            "x-consistent-hash" => Some(Self::ConsistentHash),
+            "x-local-random" => Some(Self::LocalRandom),
+            "x-modulus-hash" => Some(Self::ModulusHash),
+            "x-random" => Some(Self::Random),
+            "x-recent-history" => Some(Self::RecentHistory),
             _ => None,
         }
     }
@@ -34,6 +53,11 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Headers => "headers",
             Self::Topic => "topic",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::LocalRandom => "x-local-random",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Random => "x-random",
+            Self::RecentHistory => "x-recent-history",
         }
     }
 }
@@ -65,10 +89,20 @@ mod tests {
 
     #[test]
     fn types_have_the_names_of_the_wire() {
-        for name in ["direct", "fanout", "headers", "topic"] {
+        for name in [
+            "direct",
+            "fanout",
+            "headers",
+            "topic",
+            "x-consistent-hash",
+            "x-local-random",
+            "x-modulus-hash",
+            "x-random",
+            "x-recent-history",
+        ] {
             assert_eq!(ExchangeKind::parse(name).unwrap().name(), name);
         }
-        for name in ["", "Direct", "x-delayed-message", "queue"] {
+        for name in ["", "Direct", "X-Random", "x-jms-topic", "queue"] {
             assert_eq!(ExchangeKind::parse(name), None);
         }
     }

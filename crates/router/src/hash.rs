@@ -28,6 +28,15 @@ impl Default for SecretState {
 }
 
 impl SecretState {
+    /// A state that is the same in every process: for hashes that decide where messages go, which
+    /// must not change with a restart.
+    pub(crate) fn fixed() -> Self {
+        Self {
+            seed: 0x243f_6a88_85a3_08d3,
+            secret: 0x1319_8a2e_0370_7345,
+        }
+    }
+
     /// A hasher to feed several parts of one identity to.
     pub(crate) fn hasher(&self) -> SecretHasher {
         self.build_hasher()
@@ -65,6 +74,13 @@ impl SecretHasher {
         let folded = (product as u64) ^ ((product >> 64) as u64);
         self.state = folded.rotate_left(23) ^ self.secret;
     }
+}
+
+/// Spread the bits of a number over all of it (the finalizer of `splitmix64`).
+pub(crate) fn spread(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Up to eight octets as a number; absent ones count as zero (the length is mixed in apart).

@@ -16,6 +16,8 @@ mod rule;
 mod tests;
 mod value;
 
+pub(crate) use value::write_header;
+
 use crate::binding::BindError;
 use crate::hash::SecretState;
 use crate::marks::Marks;
@@ -355,7 +357,7 @@ impl KeyTerms {
             return None;
         }
         canonical.clear();
-        value::write_header(value, canonical);
+        write_header(value, canonical);
         self.values.get(canonical.as_slice()).copied()
     }
 }

@@ -1,11 +1,13 @@
 //! The search for the queues of one message.
 
+use crate::dice::Dice;
+use crate::exchange::Exchange;
 use crate::headers::HeadersScratch;
 use crate::marks::Marks;
 use crate::router::Router;
 use crate::targets::{Collector, ExchangeId};
 use crate::topic::TopicScratch;
-use leveret_wire::RawTable;
+use leveret_wire::{Properties, RawTable};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::iter;
@@ -20,6 +22,8 @@ pub struct RouteRequest<'a> {
     pub extra_keys: &'a [&'a [u8]],
     /// The property `headers`, if the message has it.
     pub headers: Option<RawTable<'a>>,
+    /// All properties of the message; an `x-consistent-hash` exchange may look at one.
+    pub properties: Properties<'a>,
 }
 
 impl<'a> RouteRequest<'a> {
@@ -35,7 +39,8 @@ pub struct Routed {
     /// The exchange exists. The default exchange always does.
     pub found: bool,
     /// The queues depend on the exchange's name and the routing key alone, until the topology
-    /// changes: no headers exchange was asked and the message had no further keys.
+    /// changes: no exchange was asked that looks at more, draws lots or keeps messages, and the
+    /// message had no further keys.
     pub cacheable: bool,
 }
 
@@ -58,6 +63,13 @@ impl RouteScratch {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Empty buffers whose random choices follow from `seed`, for a run that can be repeated.
+    pub fn seeded(seed: u64) -> Self {
+        let mut scratch = Self::default();
+        scratch.search.dice = Dice::seeded(seed);
+        scratch
+    }
 }
 
 /// Buffers of the indexes.
@@ -65,6 +77,12 @@ impl RouteScratch {
 pub(crate) struct SearchScratch {
     pub(crate) headers: HeadersScratch,
     pub(crate) topic: TopicScratch,
+    /// What random exchanges draw lots with: each scratch its own, so that none waits for another.
+    pub(crate) dice: Dice,
+    /// The value that a consistent-hash exchange looks at.
+    pub(crate) value: Vec<u8>,
+    /// Exchanges of type `x-recent-history` that were asked.
+    histories: Vec<ExchangeId>,
 }
 
 impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
@@ -84,6 +102,7 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
     ) -> Routed {
         out.clear();
         scratch.pending.clear();
+        scratch.search.histories.clear();
         let mut routed = Routed {
             found: true,
             cacheable: request.extra_keys.is_empty(),
@@ -128,6 +147,16 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         routed
     }
 
+    /// The exchanges of type `x-recent-history` that the last route with `scratch` came through,
+    /// each once. Valid until the topology changes.
+    pub fn passed_histories<'a>(
+        &'a self,
+        scratch: &'a RouteScratch,
+    ) -> impl Iterator<Item = &'a Exchange> {
+        let passed = scratch.search.histories.iter();
+        passed.filter_map(|id| self.exchange_of(*id))
+    }
+
     /// Take the targets of one exchange, or name its alternate as the next to ask.
     fn ask(
         &self,
@@ -142,7 +171,12 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         };
         let sets_before = collector.sets;
         index.collect(request, scratch, collector);
-        routed.cacheable &= !index.reads_headers();
+        if index.varies() {
+            routed.cacheable = false;
+            if index.keeps_history() {
+                scratch.histories.push(id);
+            }
+        }
         if collector.sets > sets_before {
             return;
         }

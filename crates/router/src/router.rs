@@ -95,7 +95,7 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         }
         let name = name.into();
         let id = self.exchanges.insert(ExchangeNode {
-            index: Index::new(exchange.kind, self.secret.clone()),
+            index: Index::new(&exchange, self.secret.clone()),
             exchange,
             outgoing: Vec::new(),
             incoming: Vec::new(),
@@ -252,6 +252,11 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
     pub(crate) fn routing(&self, id: ExchangeId) -> Option<(&Index<Q>, Option<&str>)> {
         let node = self.exchanges.get(id.0)?;
         Some((&node.index, node.exchange.alternate.as_deref()))
+    }
+
+    /// The exchange of that number.
+    pub(crate) fn exchange_of(&self, id: ExchangeId) -> Option<&Exchange> {
+        Some(&self.exchanges.get(id.0)?.exchange)
     }
 
     fn exchange_node(&self, name: &str) -> Option<&ExchangeNode<Q>> {

@@ -216,6 +216,12 @@ impl<Q: Copy> Collector<'_, Q> {
         self.sets += 1;
     }
 
+    /// Take one target.
+    pub(crate) fn take_one(&mut self, target: Target<Q>) {
+        self.push(target);
+        self.sets += 1;
+    }
+
     fn push(&mut self, target: Target<Q>) {
         match target {
             Target::Exchange(exchange) => self.exchanges.push(exchange),

@@ -146,9 +146,14 @@ fn queue_id(name: &str) -> u32 {
 fn does_match(kind: ExchangeKind, binding: &Binding, key: &str, headers: &FieldTable) -> bool {
     match kind {
         ExchangeKind::Direct => binding.routing_key == key,
-        ExchangeKind::Fanout => true,
+        ExchangeKind::Fanout | ExchangeKind::RecentHistory => true,
         ExchangeKind::Headers => headers_match(&binding.arguments, headers),
         ExchangeKind::Topic => topic_matches(&words(&binding.routing_key), &words(key)),
+        // They pick one of their bindings: `picking.rs`.
+        ExchangeKind::ConsistentHash
+        | ExchangeKind::LocalRandom
+        | ExchangeKind::ModulusHash
+        | ExchangeKind::Random => unreachable!("not declared here"),
     }
 }
 
@@ -216,6 +221,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
         ExchangeKind::Headers,
+        ExchangeKind::RecentHistory,
         ExchangeKind::Topic,
         ExchangeKind::Topic,
     ]);
@@ -443,6 +449,7 @@ proptest! {
                 routing_key: key.as_bytes(),
                 extra_keys: &extra,
                 headers: Some(RawTable::parse(&octets).unwrap()),
+                ..RouteRequest::default()
             };
             let keys: Vec<String> = std::iter::once(key).chain(extra_keys).cloned().collect();
             for exchange in ["", "x0", "x1", "x2", "x3", "x4", "x5", "x6"] {

@@ -54,7 +54,7 @@ pub use frame::{
 pub use message::{BodyPart, INLINE_BODY_MAX, Message, MessageError};
 pub use methods::{MethodError, encode_method, method_id, parse_method, split_method};
 pub use output::OutputBuffer;
-pub use properties::Properties;
+pub use properties::{Properties, Property};
 pub use publish::{Publish, WholePublish, cut_publish, parse_publish};
 pub use rewrite::{PropertiesBuilder, rewrite_expiration, rewrite_headers, rewrite_reply_to};
 pub use settle::{Ack, Nack, Reject, encode_ack, encode_nack, parse_ack, parse_nack, parse_reject};

@@ -51,7 +51,7 @@ pub(super) fn write_argument(value: &AMQPValue, out: &mut Vec<u8>) {
 }
 
 /// Append the canonical form of a message's header. Only tables and arrays need memory for it.
-pub(super) fn write_header(value: &RawValue<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_header(value: &RawValue<'_>, out: &mut Vec<u8>) {
     match *value {
         RawValue::Bool(value) => write_bool(value, out),
         RawValue::I8(value) => write_integer(value.into(), out),

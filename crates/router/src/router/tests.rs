@@ -1,6 +1,8 @@
 //! The rules of AMQP and RabbitMQ, one by one. The random sequences against a naive model are in
 //! `tests/model.rs`.
 
+mod kinds;
+
 use crate::{
     BindError, Binding, Destination, Exchange, ExchangeKind, RouteRequest, RouteScratch, Routed,
     Router,
@@ -72,6 +74,7 @@ fn route_with(
         routing_key: key.as_bytes(),
         extra_keys,
         headers: headers.map(|_| RawTable::parse(&octets).unwrap()),
+        ..RouteRequest::default()
     };
     let mut queues = vec![99];
     let outcome = router.route(
