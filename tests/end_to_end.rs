@@ -29,6 +29,7 @@ mod end_to_end {
     mod durability;
     mod embedding;
     mod exchange_bindings;
+    mod exchange_types;
     mod exchanges;
     mod exclusive_consumer;
     mod exclusive_queues;

@@ -18,7 +18,7 @@ use crate::mailbox::{CloseReason, Notice};
 use crate::queue::{MessageMemory, Queue, QueueProperties};
 use crate::time::{Clock, ManualClock, Time};
 use crate::users::{LoginRefused, User, UserRecord, Users};
-use crate::vhost::{Vhost, queue_options};
+use crate::vhost::{HistoryMemory, Vhost, queue_options};
 
 /// Deadlines worked off in one call of [`Broker::run_deadlines`].
 const DEADLINES_AT_ONCE: usize = 256;
@@ -73,12 +73,14 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) deadlines: Deadlines,
     pub(crate) discards: Discards,
+    pub(crate) histories: Arc<HistoryMemory>,
 }
 
 impl Shared {
     pub(crate) fn new(limits: Limits, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
             memory: Arc::new(MessageMemory::new(limits.message_memory_bytes)),
+            histories: Arc::new(HistoryMemory::new(limits.history_memory_bytes)),
             limits,
             store,
             connections: Connections::default(),

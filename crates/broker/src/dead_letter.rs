@@ -136,10 +136,11 @@ impl Burial {
             routing_key: message.routing_key(),
             extra_keys: &extra_keys,
             headers,
+            properties: message.properties(),
         };
         self.ids.clear();
-        vhost.route(
-            message.exchange(),
+        vhost.route_kept(
+            &message,
             &request,
             &mut self.scratch,
             &mut self.ids,
@@ -257,7 +258,7 @@ fn dead_message(letter: &DeadLetter, target: &DeadLetterTarget) -> Option<Messag
 }
 
 /// The keys in the CC header. Those of BCC were known to the publisher's own routing alone.
-fn carbon_copies(headers: Option<RawTable<'_>>) -> Vec<&[u8]> {
+pub(crate) fn carbon_copies(headers: Option<RawTable<'_>>) -> Vec<&[u8]> {
     let Some(RawValue::Array(keys)) = headers.and_then(|headers| headers.get(b"CC")) else {
         return Vec::new();
     };

@@ -25,6 +25,9 @@ pub struct Limits {
     /// Octets of ready messages that all queues together keep in memory; beyond it each queue
     /// keeps a small window and the rest of its backlog is read back from the store.
     pub message_memory_bytes: usize,
+    /// Octets of messages that all x-recent-history exchanges of the node together keep. Beyond
+    /// it an exchange gives up its oldest for a new one, or keeps no new one.
+    pub history_memory_bytes: usize,
     /// Octets of publishes held by one uncommitted transaction. Exceeded: 406.
     pub transaction_bytes: usize,
     /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
@@ -45,6 +48,7 @@ impl Default for Limits {
             outbox_low_bytes: 256 << 10,
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
+            history_memory_bytes: 64 << 20,
             transaction_bytes: 128 << 20,
             consumer_timeout_milliseconds: 1_800_000,
         }

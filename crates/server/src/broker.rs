@@ -368,6 +368,7 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
             outbox_low_bytes: limits.outbox_low_bytes,
             unsynced_bytes: limits.unsynced_bytes,
             message_memory_bytes: limits.message_memory_bytes,
+            history_memory_bytes: limits.history_memory_bytes,
             transaction_bytes: limits.transaction_bytes,
             consumer_timeout_milliseconds: limits.consumer_timeout_milliseconds,
         },

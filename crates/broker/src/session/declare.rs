@@ -50,7 +50,7 @@ impl Session {
             routing_key: bind.routing_key.to_string(),
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(&binding, self.access)?;
+        let ticket = self.vhost.bind(&binding, self.access, &mut self.effects)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())
@@ -142,7 +142,7 @@ impl Session {
             routing_key,
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(&binding, self.access)?;
+        let ticket = self.vhost.bind(&binding, self.access, &mut self.effects)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())

@@ -24,6 +24,9 @@ type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
 enum Target {
     Cached(u32),
     Once(Targets),
+    /// Through exchanges that keep it: to be found again, in one step with the keeping, when all
+    /// checks are passed.
+    Kept,
 }
 
 impl Session {
@@ -185,7 +188,10 @@ impl Session {
         }
         let target = match self.routes.find(message.routing()) {
             Some(route) => Target::Cached(route),
-            None => self.find_route(&message, &[])?,
+            None => match self.find_route(&message, &[])? {
+                Target::Kept => self.keep(&message, &message),
+                target => target,
+            },
         };
         self.deliver_to(number, &target, message, confirm, publish.mandatory, output);
         Ok(())
@@ -201,7 +207,15 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let (target, plain) = self.checked_target(&message)?;
-        let message = if plain { message } else { without_bcc(message) };
+        let (target, message) = if let Target::Kept = target {
+            // Its keys are those it came with, but BCC is not for later readers either.
+            let shown = without_bcc(message.clone());
+            (self.keep(&message, &shown), shown)
+        } else if plain {
+            (target, message)
+        } else {
+            (target, without_bcc(message))
+        };
         self.deliver_to(number, &target, message, confirm, mandatory, output);
         Ok(())
     }
@@ -233,6 +247,8 @@ impl Session {
         let routed = match target {
             Target::Cached(route) => self.routes.push(*route, message, number, confirm),
             Target::Once(targets) => self.routes.push_to(targets, message, number, confirm),
+            // Was replaced by its queues before.
+            Target::Kept => false,
         };
         if routed {
             self.counters.routed.add(1);
@@ -265,6 +281,7 @@ impl Session {
             routing_key: message.routing_key(),
             extra_keys,
             headers,
+            properties: message.properties(),
         };
         let routes = &mut self.routes;
         routes.queues.clear();
@@ -287,11 +304,36 @@ impl Session {
             return Err(Failure::access_refused(text));
         }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
+        if route.kept {
+            return Ok(Target::Kept);
+        }
         if route.cacheable && extra_keys.is_empty() && !to_reply_queue {
             Ok(Target::Cached(self.routes.remember(message.routing())))
         } else {
             Ok(Target::Once(self.routes.targets()))
         }
+    }
+
+    /// Have the exchanges on the way of a message that passed all checks keep it, as `shown`; its
+    /// queues.
+    fn keep(&mut self, message: &Message, shown: &Message) -> Target {
+        let extra_keys = extra_keys(message).unwrap_or_default();
+        let request = RouteRequest {
+            routing_key: message.routing_key(),
+            extra_keys: &extra_keys,
+            headers: message.properties().headers(),
+            properties: message.properties(),
+        };
+        let routes = &mut self.routes;
+        routes.queues.clear();
+        self.vhost.route_kept(
+            shown,
+            &request,
+            &mut routes.scratch,
+            &mut routes.ids,
+            &mut routes.queues,
+        );
+        Target::Once(self.routes.targets())
     }
 
     fn check_properties(

@@ -1,25 +1,34 @@
 //! queue.bind, queue.unbind, exchange.bind and exchange.unbind.
 
-use leveret_router::{BindError, Binding, Destination};
+use leveret_router::{BindError, Binding, Destination, ExchangeKind};
 use leveret_store::Ticket;
 
 use super::Vhost;
+use super::arguments::module_name;
 use super::exchanges::refuse_default;
 use super::queues::QueueAccess;
 use crate::definitions;
+use crate::effects::Effects;
+use crate::queue::QueueType;
 use crate::session::Failure;
 
 impl Vhost {
-    /// Add a binding; one that is there already is left alone.
-    pub(crate) fn bind(&self, binding: &Binding, access: QueueAccess) -> Result<Ticket, Failure> {
+    /// Add a binding; one that is there already is left alone. What its source has kept for it
+    /// goes to the queues with `effects`.
+    pub(crate) fn bind(
+        &self,
+        binding: &Binding,
+        access: QueueAccess,
+        effects: &mut Effects,
+    ) -> Result<Ticket, Failure> {
         refuse_default(&binding.source)?;
         if let Destination::Exchange(name) = &binding.destination {
             refuse_default(name)?;
         }
         let mut topology = self.topology.write();
-        if topology.router.exchange(&binding.source).is_none() {
+        let Some(source) = topology.router.exchange(&binding.source) else {
             return Err(self.no_exchange(&binding.source));
-        }
+        };
         if let Destination::Queue(name) = &binding.destination {
             let queue = topology
                 .router
@@ -27,6 +36,17 @@ impl Vhost {
                 .and_then(|id| topology.queues.get(&id));
             let queue = queue.ok_or_else(|| self.no_queue(name))?;
             self.check_owner(queue, access)?;
+            let queue_type = queue.properties().options.queue_type;
+            if source.kind == ExchangeKind::LocalRandom
+                && queue_type != QueueType::Classic
+                && binding.routing_key.is_empty()
+            {
+                // A quorum queue is not any one node's (RabbitMQ 4).
+                return Err(Failure::precondition_failed(format!(
+                    "Queue type {} not valid for this exchange type",
+                    module_name(queue_type)
+                )));
+            }
         }
         let limit = self.shared.limits.bindings_per_vhost;
         if topology.bindings >= limit && !topology.router.has_binding(binding) {
@@ -45,10 +65,15 @@ impl Vhost {
         }
         topology.bindings += 1;
         self.changed();
-        if !topology.is_durable(binding) {
-            return Ok(Ticket::NONE);
+        let mut changes = Vec::new();
+        if topology.is_durable(binding) {
+            changes.push(definitions::put_binding(&self.name, binding));
         }
-        Ok(self.store_changes(vec![definitions::put_binding(&self.name, binding)])?)
+        let ticket = self.store_changes(changes)?;
+        let replay = topology.replay(binding);
+        drop(topology);
+        // From here on publishers know the binding: theirs may come between what was kept.
+        Ok(ticket.max(replay.publish(effects)?))
     }
 
     /// Remove a binding; one that is not there is no error.

@@ -42,6 +42,8 @@ impl Vhost {
             );
             return Err(Failure::precondition_failed(text));
         }
+        kind.check_arguments(&declare.arguments)
+            .map_err(|error| Failure::precondition_failed(error.to_string()))?;
         let limit = self.shared.limits.exchanges_per_vhost;
         if topology.router.exchange_count() >= limit {
             let text = format!("cannot declare {what}: exchange limit ({limit}) is reached");
@@ -60,7 +62,7 @@ impl Vhost {
             .durable
             .then(|| definitions::put_exchange(&self.name, &exchange));
         let ticket = self.store_changes(change.into_iter().collect())?;
-        topology.router.declare_exchange(exchange);
+        topology.add_exchange(exchange, &self.shared.histories);
         self.changed();
         Ok(ticket)
     }
@@ -90,6 +92,7 @@ impl Vhost {
         let Some(removed) = topology.router.delete_exchange(name) else {
             return Ok(Ticket::NONE);
         };
+        topology.histories.remove(name);
         let cascades = !removed.exchanges.is_empty();
         let mut changes = topology.forget(&self.name, &removed);
         if !durable && !cascades {

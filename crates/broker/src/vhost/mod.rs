@@ -9,6 +9,7 @@ mod arguments;
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod histories;
 mod queues;
 mod replies;
 
@@ -20,7 +21,7 @@ use leveret_router::{
     Routed, Router,
 };
 use leveret_store::{Change, QueueId, StoreError, Ticket};
-use leveret_wire::{AMQPValue, FieldTable};
+use leveret_wire::{AMQPValue, FieldTable, Message};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
@@ -31,6 +32,8 @@ use crate::queue::Queue;
 
 pub(crate) use self::arguments::options as queue_options;
 pub(crate) use self::equivalence::integer;
+use self::histories::History;
+pub(crate) use self::histories::HistoryMemory;
 pub(crate) use self::queues::{QueueAccess, generated_name};
 pub(crate) use self::replies::REPLY_TO;
 
@@ -68,6 +71,8 @@ pub struct Vhost {
 struct Topology {
     router: Router<QueueId>,
     queues: FxHashMap<QueueId, Arc<Queue>>,
+    /// What exchanges of type x-recent-history keep, by their names.
+    histories: FxHashMap<String, Arc<History>>,
     bindings: usize,
 }
 
@@ -104,6 +109,9 @@ pub(crate) struct Route {
     /// The same for every message with this exchange and routing key, until the topology
     /// changes.
     pub(crate) cacheable: bool,
+    /// It came through exchanges that keep messages: to be repeated with
+    /// [`Vhost::route_kept`].
+    pub(crate) kept: bool,
 }
 
 impl Vhost {
@@ -125,6 +133,7 @@ impl Vhost {
         let topology = RwLock::new(Topology {
             router,
             queues: FxHashMap::default(),
+            histories: FxHashMap::default(),
             bindings: 0,
         });
         Arc::new_cyclic(|this| Self {
@@ -160,6 +169,7 @@ impl Vhost {
         let topology = self.topology.read();
         let Routed { found, cacheable } = topology.router.route(exchange, request, scratch, ids);
         queues.extend(ids.iter().filter_map(|id| topology.queues.get(id).cloned()));
+        let kept = !cacheable && topology.router.passed_histories(scratch).next().is_some();
         let internal = std::str::from_utf8(exchange)
             .ok()
             .and_then(|name| topology.router.exchange(name))
@@ -168,7 +178,26 @@ impl Vhost {
             found,
             internal,
             cacheable,
+            kept,
         }
+    }
+
+    /// Find the queues for `message`, and keep it where exchanges on its way do so. Both under one
+    /// lock: a queue that is bound meanwhile gets it by one of the two ways, not by none or both.
+    pub(crate) fn route_kept(
+        &self,
+        message: &Message,
+        request: &RouteRequest<'_>,
+        scratch: &mut RouteScratch,
+        ids: &mut Vec<QueueId>,
+        queues: &mut Vec<Arc<Queue>>,
+    ) {
+        let topology = self.topology.read();
+        topology
+            .router
+            .route(message.exchange(), request, scratch, ids);
+        topology.keep(message, scratch, "");
+        queues.extend(ids.iter().filter_map(|id| topology.queues.get(id).cloned()));
     }
 
     /// The queue of that name.
@@ -179,7 +208,8 @@ impl Vhost {
     }
 
     pub(crate) fn recover_exchange(&self, exchange: Exchange) {
-        self.topology.write().router.declare_exchange(exchange);
+        let memory = &self.shared.histories;
+        self.topology.write().add_exchange(exchange, memory);
     }
 
     pub(crate) fn recover_queue(&self, queue: Arc<Queue>) {
@@ -236,6 +266,13 @@ impl Vhost {
 }
 
 impl Topology {
+    fn add_exchange(&mut self, exchange: Exchange, memory: &Arc<HistoryMemory>) {
+        if let Some(history) = History::of(&exchange, memory) {
+            self.histories.insert(exchange.name.clone(), history);
+        }
+        self.router.declare_exchange(exchange);
+    }
+
     /// Does the binding outlive the process: are both of its ends durable?
     fn is_durable(&self, binding: &Binding) -> bool {
         let source = self
@@ -260,6 +297,9 @@ impl Topology {
     /// was never durable is not there to be deleted, which is no error.
     fn forget(&mut self, vhost: &str, removed: &Removed) -> Vec<Change> {
         self.bindings = self.bindings.saturating_sub(removed.bindings.len());
+        for name in &removed.exchanges {
+            self.histories.remove(name);
+        }
         let bindings = removed
             .bindings
             .iter()

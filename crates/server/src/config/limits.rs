@@ -63,6 +63,8 @@ pub struct Limits {
     /// Octets of waiting messages that all queues together keep in memory; the rest of a backlog is
     /// read back from the disk.
     pub message_memory_bytes: usize,
+    /// Octets of messages that all x-recent-history exchanges together keep for queues bound later.
+    pub history_memory_bytes: usize,
     /// Octets of publishes that one uncommitted transaction may hold. More is 406.
     pub transaction_bytes: usize,
     /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
@@ -93,6 +95,7 @@ impl Default for Limits {
             outbox_low_bytes: 256 << 10,
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
+            history_memory_bytes: 64 << 20,
             transaction_bytes: 128 << 20,
             consumer_timeout_milliseconds: 1_800_000,
         }

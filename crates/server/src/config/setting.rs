@@ -90,6 +90,7 @@ settings! {
     "limits.outbox_low_bytes", "LEVERET_LIMITS_OUTBOX_LOW_BYTES", 1..=(1 << 40), limits.outbox_low_bytes;
     "limits.unsynced_bytes", "LEVERET_LIMITS_UNSYNCED_BYTES", MEMORY, limits.unsynced_bytes;
     "limits.message_memory_bytes", "LEVERET_LIMITS_MESSAGE_MEMORY_BYTES", MEMORY, limits.message_memory_bytes;
+    "limits.history_memory_bytes", "LEVERET_LIMITS_HISTORY_MEMORY_BYTES", 0..=(1 << 40), limits.history_memory_bytes;
     "limits.consumer_timeout_milliseconds", "LEVERET_LIMITS_CONSUMER_TIMEOUT_MILLISECONDS", 0..=315_360_000_000, limits.consumer_timeout_milliseconds;
     "limits.transaction_bytes", "LEVERET_LIMITS_TRANSACTION_BYTES", 1..=(1 << 40), limits.transaction_bytes;
     "store.sync", "LEVERET_STORE_SYNC", ANY, store.sync;

@@ -4,6 +4,7 @@ mod close;
 mod confirms;
 mod consume;
 mod declare;
+mod exchange_types;
 mod failures;
 mod gets;
 mod held;
