@@ -83,7 +83,7 @@ suite_pika() {
     [[ -x .venv/bin/python ]] || python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
     local options=()
-    extensions || options+=(--ignore=test_extensions.py)
+    extensions || options+=(--ignore=test_extensions.py --ignore=test_exchange_types.py)
     bounded .venv/bin/python -m pytest -rs --durations=3 "${options[@]}"
 }
 

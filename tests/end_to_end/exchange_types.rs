@@ -348,7 +348,10 @@ fn without_a_binding_the_alternate_or_the_publisher_gets_the_message() {
         client.call(1, exchange("x", kind));
         client.publish(1, &Publish::to("x", "k").body("back").mandatory());
         let returned = client.expect_return(1);
-        assert_eq!((returned.method.reply_code, returned.text()), (312, "back"));
+        assert_eq!(
+            (returned.method.reply_code, returned.content.text()),
+            (312, "back")
+        );
         client.call(1, delete_exchange("x"));
         client.call(
             1,
