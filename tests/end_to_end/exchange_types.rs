@@ -191,11 +191,13 @@ fn a_consistent_hash_looks_at_one_thing() {
     client.call(1, with_arguments("x", kind, &both));
 }
 
+/// Properties with a value in the place that decides.
+type Put = fn(&str) -> Properties;
+
 #[test]
 fn a_header_or_property_may_decide() {
     let server = Server::start();
     let mut client = server.client();
-    type Put = fn(&str) -> Properties;
     let cases: [(&str, &str, Put); 4] = [
         ("hash-header", "h", |value| {
             Properties::new().headers(&table([("h", text(value))]))

@@ -18,7 +18,7 @@ pub struct RouteRequest<'a> {
     /// The routing key of `basic.publish`, at most 255 octets, not necessarily UTF-8.
     pub routing_key: &'a [u8],
     /// Further keys, from the headers `CC` and `BCC` (a RabbitMQ extension). `direct`, `topic` and
-    /// the default exchange route by each of them as well.
+    /// the default exchange route by each of them as well; `x-modulus-hash` hashes them too.
     pub extra_keys: &'a [&'a [u8]],
     /// The property `headers`, if the message has it.
     pub headers: Option<RawTable<'a>>,

@@ -14,6 +14,9 @@ use super::rig::{
 };
 use crate::Limits;
 
+/// The header of a message that is not to be kept.
+const NO_STORE: &str = "x-recent-history-no-store";
+
 fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
@@ -127,7 +130,6 @@ fn a_message_may_ask_not_to_be_kept() {
     let node = Node::new();
     let mut client = consuming(&node, "q");
     client.call(1, exchange_with("x", "x-recent-history", &[]));
-    const NO_STORE: &str = "x-recent-history-no-store";
     for (body, value) in [
         ("yes", RawValue::Bool(true)),
         ("no", RawValue::Bool(false)),
