@@ -45,6 +45,7 @@ mod end_to_end {
     mod program;
     mod publish;
     mod queues;
+    mod recent_history;
     mod recover;
     mod returns;
     mod round_robin;
