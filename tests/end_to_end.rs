@@ -15,6 +15,7 @@
 mod architecture;
 
 mod end_to_end {
+    mod alarms;
     mod alternate_exchange;
     mod auto_delete;
     mod backlog;

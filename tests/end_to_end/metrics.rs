@@ -4,7 +4,9 @@ use leveret_tests::metrics::{Scrape, get};
 use leveret_tests::requests::{ack, cancel, consume, consume_no_ack, delete_queue, nack, queue};
 use leveret_tests::{Client, Login, Publish, Server};
 
-const GAUGES: [&str; 16] = [
+const GAUGES: [&str; 18] = [
+    "rabbitmq_alarms_free_disk_space_watermark",
+    "rabbitmq_alarms_memory_used_watermark",
     "rabbitmq_bindings",
     "rabbitmq_build_info",
     "rabbitmq_channels",

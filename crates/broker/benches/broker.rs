@@ -78,6 +78,12 @@ impl Output for Sink {
     fn accept_channel_close(&mut self, channel: u16) {
         black_box(channel);
     }
+
+    fn block(&mut self, reason: &str) {
+        panic!("{reason}");
+    }
+
+    fn unblock(&mut self) {}
 }
 
 /// One connection.

@@ -8,6 +8,7 @@ use leveret_store::{Change, QueueId, Store, StoreError};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
+use crate::alarms::Alarms;
 use crate::connections::{ConnectionSummary, Connections};
 use crate::counters::{DiscardTotals, Discards, QueueTotals, Totals};
 use crate::deadlines::{Deadlines, Due};
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) deadlines: Deadlines,
     pub(crate) discards: Discards,
     pub(crate) histories: Arc<HistoryMemory>,
+    pub(crate) alarms: Alarms,
 }
 
 impl Shared {
@@ -87,6 +89,7 @@ impl Shared {
             clock,
             deadlines: Deadlines::default(),
             discards: Discards::default(),
+            alarms: Alarms::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::counters::{Counters, Totals};
-use crate::mailbox::{CloseReason, Mailbox};
+use crate::mailbox::{CloseReason, Mailbox, Notice};
 
 /// A connection of this process; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,15 +76,25 @@ impl Connections {
 
     /// Ask every connection to end.
     pub(crate) fn close_all(&self, reason: &CloseReason) {
-        let mailboxes: Vec<_> = self
-            .open
-            .lock()
-            .values()
-            .map(|open| Arc::clone(&open.mailbox))
-            .collect();
-        for mailbox in mailboxes {
+        for mailbox in self.mailboxes() {
             mailbox.close(reason.clone());
         }
+    }
+
+    /// Have every connection look at the alarms.
+    pub(crate) fn announce_alarms(&self) {
+        for mailbox in self.mailboxes() {
+            if let Ok(Some(waker)) = mailbox.push(Notice::Alarms) {
+                waker.wake();
+            }
+        }
+    }
+
+    fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
+        let open = self.open.lock();
+        open.values()
+            .map(|open| Arc::clone(&open.mailbox))
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {

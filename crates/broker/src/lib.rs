@@ -17,6 +17,7 @@
               by the address space"
 )]
 
+mod alarms;
 mod broker;
 mod connections;
 mod counters;
@@ -36,6 +37,7 @@ mod time;
 mod users;
 mod vhost;
 
+pub use alarms::Alarm;
 pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use connections::{ConnectionId, ConnectionSummary};
 pub use counters::{Counters, DiscardTotals, QueueTotals, Totals};

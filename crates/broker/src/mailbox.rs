@@ -41,6 +41,8 @@ pub(crate) enum Notice {
         got: Option<Got>,
     },
     Close(CloseReason),
+    /// A resource alarm was raised or cleared.
+    Alarms,
     /// It is time to look for messages that consumers have had for too long.
     CheckTimeouts,
 }

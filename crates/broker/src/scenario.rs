@@ -453,6 +453,14 @@ pub(crate) fn body(message: &Message) -> String {
 
 pub(crate) fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
     let mut table = FieldTable::default();
+
+    fn block(&mut self, reason: &str) {
+        self.lines.push(format!("block {reason}"));
+    }
+
+    fn unblock(&mut self) {
+        self.lines.push("unblock".to_owned());
+    }
     for (key, value) in entries {
         table.insert((*key).into(), value.clone());
     }

@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigError, ListenAddress};
 use crate::listener;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
+use crate::resources;
 use crate::timers;
 
 /// How long connections have to take their leave at a shutdown.
@@ -256,6 +257,9 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     started
         .listeners
         .push(tokio::spawn(timers::run(Arc::clone(&node))));
+    started
+        .listeners
+        .push(tokio::spawn(resources::watch(Arc::clone(&node))));
     for address in &config.listen {
         let (listener, bound) = bind(address).await?;
         started.amqp.push(bound);

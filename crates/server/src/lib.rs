@@ -25,7 +25,9 @@ mod connection;
 mod listener;
 mod metrics;
 mod node;
+mod resources;
 mod timers;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;
+pub use leveret_broker::Alarm;

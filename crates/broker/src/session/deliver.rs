@@ -106,6 +106,13 @@ impl Session {
                     Ok(())
                 }
                 Notice::CheckTimeouts => self.check_timeouts(output),
+                Notice::Alarms => {
+                    match self.shared.alarms.reason() {
+                        Some(reason) => output.block(reason),
+                        None => output.unblock(),
+                    }
+                    Ok(())
+                }
                 Notice::Close(reason) => Err(Failure::Connection(close_error(&reason))),
             };
             if result.is_err() && done.is_ok() {
@@ -485,6 +492,7 @@ impl Session {
     }
 }
 
+            | Notice::Alarms
 /// A delivery that has not been sent.
 fn unsent(consumer: &Consumer, delivery: Delivery) -> Unacked {
     Unacked {

@@ -78,6 +78,10 @@ pub trait Output {
     fn close_channel(&mut self, channel: u16, error: &ChannelError);
     /// channel.close-ok.
     fn accept_channel_close(&mut self, channel: u16);
+    /// There is a resource alarm with this reason: what publishes from now on is held back.
+    fn block(&mut self, reason: &str);
+    /// There is no resource alarm any more.
+    fn unblock(&mut self);
 }
 
 /// What a connection says of itself.
@@ -164,6 +168,10 @@ impl Broker {
             .connections
             .open(limits.connections, describe, &mailbox, &counters)
             .ok_or(OpenRefused::TooManyConnections(limits.connections))?;
+        // An alarm that is raised from here on is announced to the connection.
+        if self.shared.alarms.reason().is_some() {
+            let _ = mailbox.push(Notice::Alarms);
+        }
         Ok(Session {
             shared: Arc::clone(&self.shared),
             vhost: found,

@@ -70,4 +70,12 @@ impl Output for Connection {
     fn accept_channel_close(&mut self, channel: u16) {
         Self::accept_channel_close(self, channel);
     }
+
+    fn block(&mut self, reason: &str) {
+        Self::block(self, reason);
+    }
+
+    fn unblock(&mut self) {
+        Self::unblock(self);
+    }
 }

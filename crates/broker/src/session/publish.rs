@@ -100,7 +100,7 @@ impl Session {
                 continue;
             };
             let channels = &mut self.channels;
-            let ticket = run.queue.publish(
+            let published = run.queue.publish(
                 &mut run.messages,
                 &mut self.effects,
                 &mut |number, confirm, ticket| {
@@ -110,7 +110,8 @@ impl Session {
                         confirms.wait_for(confirm, ticket);
                     }
                 },
-            )?;
+            );
+            let ticket = published.inspect_err(|error| self.shared.note_refusal(error))?;
             self.last_ticket = self.last_ticket.max(ticket);
             for refused in run.messages.drain(..) {
                 self.refused += 1;

@@ -71,7 +71,7 @@ struct Link<'a> {
     close_pending: bool,
     /// The reading of the socket is paused, as the machine knows.
     reading_paused: bool,
-    /// The rest holds whole frames, left because there was too much output already.
+    /// The rest may hold whole frames, left because of an alarm or because there was too much output already.
     unparsed: bool,
 }
 
@@ -191,6 +191,8 @@ impl Link<'_> {
     /// Read once and work off what came; 0 if nothing came.
     fn poll_read(&mut self, context: &mut Context<'_>, now: Duration) -> Result<usize, End> {
         if !self.wants_input() {
+            // What an alarm has stopped stands in the rest, and waits for no octet of the socket.
+            self.unparsed |= self.machine.is_blocked();
             if !self.reading_paused {
                 self.reading_paused = true;
                 self.machine.pause_reading();

@@ -214,7 +214,10 @@ fn operations_left_over_from_a_failure_are_not_written_with_others() {
     client.publish(1, persistent("d", "refused"));
     client.try_flush().unwrap_err();
     client.close();
-    assert_eq!(waiting.heard(), ["1 deliver w 1 first redelivered"]);
+    assert_eq!(
+        waiting.heard(),
+        ["block low on disk", "1 deliver w 1 first redelivered"]
+    );
     sync(&node);
     let after = Node::on(node.store.inner().reopen(), Limits::default());
     assert_eq!(

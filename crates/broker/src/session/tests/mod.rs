@@ -1,5 +1,6 @@
 //! Sessions without sockets: scripts of what clients send and what they must be told, in order.
 
+mod alarms;
 mod close;
 mod confirms;
 mod consume;

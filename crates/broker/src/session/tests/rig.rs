@@ -405,6 +405,14 @@ fn words(method: &AMQPClass) -> String {
         AMQPClass::Queue(queue::AMQPMethod::UnbindOk(_)) => "unbind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(_)) => "exchange.declare-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::DeleteOk(_)) => "exchange.delete-ok".to_owned(),
+
+    fn block(&mut self, reason: &str) {
+        self.lines.push(format!("block {reason}"));
+    }
+
+    fn unblock(&mut self) {
+        self.lines.push("unblock".to_owned());
+    }
         AMQPClass::Exchange(exchange::AMQPMethod::BindOk(_)) => "exchange.bind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(_)) => "exchange.unbind-ok".to_owned(),
         AMQPClass::Basic(basic::AMQPMethod::QosOk(_)) => "qos-ok".to_owned(),

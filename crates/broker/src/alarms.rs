@@ -1,0 +1,118 @@
+//! Resource alarms: what makes the node stop reading from those who publish.
+//!
+//! Raising and clearing are calls from outside; whoever watches a resource needs nothing else. Each cause is
+//! an alarm of its own, so that two watchers of one resource do not clear each other's. Every connection hears of a
+//! change through its mailbox and looks here; its protocol machine then knows what to do about its publishes.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use leveret_store::StoreError;
+
+use crate::broker::{Broker, Shared};
+use crate::time::Time;
+
+/// Milliseconds for which the store must have had room until its alarm is cleared: one freed segment that fills up
+/// again at once would have all publishers stop and go with it.
+const ROOM_FOR: u64 = 5_000;
+
+/// Why publishers are held back (RabbitMQ page "Memory and Disk Alarms").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The disk has less room than it should: `low on disk`.
+    FreeDisk,
+    /// The process uses more memory than it should: `low on memory`.
+    Memory,
+    /// The store has refused a message for want of room: `low on disk`.
+    StoreFull,
+}
+
+impl Alarm {
+    fn bit(self) -> u8 {
+        match self {
+            Self::FreeDisk => 1,
+            Self::Memory => 1 << 1,
+            Self::StoreFull => 1 << 2,
+        }
+    }
+}
+
+/// The alarms in effect.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms {
+    raised: AtomicU8,
+    /// When the store was last known to be full, in milliseconds as [`Time`].
+    full_at: AtomicU64,
+}
+
+impl Alarms {
+    fn is_raised(&self, alarm: Alarm) -> bool {
+        self.raised.load(Ordering::SeqCst) & alarm.bit() != 0
+    }
+
+    /// The reason that connection.blocked gives; none when there is no alarm. Two resources come in RabbitMQ's order.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        let disk = self.is_raised(Alarm::FreeDisk) || self.is_raised(Alarm::StoreFull);
+        match (disk, self.is_raised(Alarm::Memory)) {
+            (true, true) => Some("low on disk & memory"),
+            (true, false) => Some("low on disk"),
+            (false, true) => Some("low on memory"),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Shared {
+    fn raise(&self, alarm: Alarm) {
+        let before = self.alarms.raised.fetch_or(alarm.bit(), Ordering::SeqCst);
+        if before & alarm.bit() == 0 {
+            tracing::warn!(?alarm, "alarm raised: publishers are held back");
+            self.connections.announce_alarms();
+        }
+    }
+
+    fn clear(&self, alarm: Alarm) {
+        let before = self.alarms.raised.fetch_and(!alarm.bit(), Ordering::SeqCst);
+        if before & alarm.bit() != 0 {
+            tracing::warn!(?alarm, "alarm cleared");
+            self.connections.announce_alarms();
+        }
+    }
+
+    /// The store did not take messages: if it has no room for them, their publishers are to wait.
+    pub(crate) fn note_refusal(&self, error: &StoreError) {
+        if *error == StoreError::Full {
+            let now = self.clock.now().0;
+            self.alarms.full_at.fetch_max(now, Ordering::Relaxed);
+            self.raise(Alarm::StoreFull);
+        }
+    }
+}
+
+impl Broker {
+    /// There is an alarm: from now on a connection that publishes is told so and not read any more.
+    pub fn raise_alarm(&self, alarm: Alarm) {
+        self.shared.raise(alarm);
+    }
+
+    /// The alarm is over. When it was the last one, all connections are read again.
+    pub fn clear_alarm(&self, alarm: Alarm) {
+        self.shared.clear(alarm);
+    }
+
+    /// Is this alarm in effect?
+    pub fn is_raised(&self, alarm: Alarm) -> bool {
+        self.shared.alarms.is_raised(alarm)
+    }
+
+    /// See whether the store has room, and raise or clear [`Alarm::StoreFull`]. To be called now and then; an alarm
+    /// is cleared once the store has had room for five seconds.
+    pub fn check_store(&self, now: Time) {
+        let alarms = &self.shared.alarms;
+        if self.shared.store.usage().full {
+            alarms.full_at.fetch_max(now.0, Ordering::Relaxed);
+            self.shared.raise(Alarm::StoreFull);
+        } else if now.since(Time(alarms.full_at.load(Ordering::Relaxed))) >= ROOM_FOR {
+            self.shared.clear(Alarm::StoreFull);
+        }
+    }
+}
