@@ -1,8 +1,13 @@
 //! `/metrics` under RabbitMQ's names.
 
 use leveret_tests::metrics::{Scrape, get};
-use leveret_tests::requests::{ack, cancel, consume, consume_no_ack, delete_queue, nack, queue};
+use leveret_tests::requests::{
+    ack, bind, cancel, consume, consume_no_ack, delete_queue, durable_queue, nack, queue, table,
+    text,
+};
 use leveret_tests::{Client, Login, Publish, Server};
+use leveret_wire::AMQPValue;
+use leveret_wire::method::queue as queues;
 
 const GAUGES: [&str; 18] = [
     "rabbitmq_alarms_free_disk_space_watermark",
@@ -348,4 +353,92 @@ fn other_paths_are_not_there() {
         get(server.metrics_address(), "/").status,
         "HTTP/1.1 404 Not Found"
     );
+}
+
+#[test]
+fn dead_letters_are_counted_by_reason_queue_type_and_strategy() {
+    let server = with_metrics();
+    let mut client = server.client();
+    let limited = |name: &str, more: &[(&'static str, AMQPValue)]| {
+        let mut arguments = vec![("x-max-length", AMQPValue::LongInt(1))];
+        arguments.extend_from_slice(more);
+        queues::Declare {
+            arguments: table(arguments),
+            ..durable_queue(name)
+        }
+    };
+    let quorum = ("x-queue-type", text("quorum"));
+    let dead_letter = ("x-dead-letter-exchange", text("amq.fanout"));
+    client.call(1, queue("dead"));
+    client.call(1, bind("dead", "amq.fanout", ""));
+    client.call(1, limited("plain", &[]));
+    client.call(1, limited("classic", std::slice::from_ref(&dead_letter)));
+    let careful = [
+        quorum.clone(),
+        dead_letter.clone(),
+        ("x-dead-letter-strategy", text("at-least-once")),
+        ("x-overflow", text("reject-publish")),
+    ];
+    client.call(1, limited("careful", &careful));
+    let impatient = [
+        quorum,
+        dead_letter,
+        ("x-delivery-limit", AMQPValue::LongInt(0)),
+    ];
+    client.call(1, limited("impatient", &impatient));
+    for (name, count) in [
+        ("plain", 3),
+        ("classic", 2),
+        ("careful", 1),
+        ("impatient", 1),
+    ] {
+        for _ in 0..count {
+            client.publish_text(1, name, "m");
+        }
+    }
+    for (name, requeue) in [("plain", false), ("careful", false), ("impatient", true)] {
+        let tag = client.get(1, name, false).unwrap().tag();
+        client.send(1, nack(tag, requeue));
+    }
+    client.expect_quiet(1);
+    let scrape = Scrape::of(server.metrics_address());
+    let found: Vec<String> = scrape
+        .samples()
+        .into_iter()
+        .filter_map(|(name, labels, value)| {
+            let name = name.strip_prefix("rabbitmq_global_messages_dead_lettered_")?;
+            Some(format!("{name}{labels} {value}"))
+        })
+        .collect();
+    let counts = [
+        ("confirmed", "at_least_once", "quorum", 1),
+        ("delivery_limit", "at_least_once", "quorum", 0),
+        ("delivery_limit", "at_most_once", "quorum", 1),
+        ("delivery_limit", "disabled", "quorum", 0),
+        ("expired", "at_least_once", "quorum", 0),
+        ("expired", "at_most_once", "classic", 0),
+        ("expired", "at_most_once", "quorum", 0),
+        ("expired", "disabled", "classic", 0),
+        ("expired", "disabled", "quorum", 0),
+        ("maxlen", "at_most_once", "classic", 1),
+        ("maxlen", "at_most_once", "quorum", 0),
+        ("maxlen", "disabled", "classic", 2),
+        ("maxlen", "disabled", "quorum", 0),
+        ("rejected", "at_least_once", "quorum", 1),
+        ("rejected", "at_most_once", "classic", 0),
+        ("rejected", "at_most_once", "quorum", 0),
+        ("rejected", "disabled", "classic", 1),
+        ("rejected", "disabled", "quorum", 0),
+    ];
+    let expected: Vec<String> = counts
+        .into_iter()
+        .map(|(reason, strategy, kind, count)| {
+            format!(
+                "{reason}_total{{dead_letter_strategy=\"{strategy}\",queue_type=\"rabbit_{kind}_queue\"}} {count}"
+            )
+        })
+        .collect();
+    let mut found = found;
+    found.sort();
+    assert_eq!(found, expected);
 }

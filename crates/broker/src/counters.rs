@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dead_letter::Reason;
+use crate::queue::{QueueOptions, QueueType, Strategy};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -99,16 +100,63 @@ impl Counter {
 /// Counts of what queues gave up. Any task adds to them.
 #[derive(Debug, Default)]
 pub(crate) struct Discards {
-    delivery_limit: AtomicU64,
-    expired: AtomicU64,
-    max_length: AtomicU64,
-    rejected: AtomicU64,
+    groups: [Discarded; GROUPS.len()],
     dead_lettered: AtomicU64,
     dead_letters_lost: AtomicU64,
 }
 
-/// Messages that queues gave up since the start, by reason.
+/// Counts of one group of queues, one for each reason.
+#[derive(Debug, Default)]
+struct Discarded {
+    delivery_limit: AtomicU64,
+    expired: AtomicU64,
+    max_length: AtomicU64,
+    rejected: AtomicU64,
+    confirmed: AtomicU64,
+}
+
+/// The groups, by their labels in RabbitMQ's metrics: queue type and dead-letter strategy.
+const GROUPS: [(&str, &str); 5] = [
+    ("rabbit_classic_queue", "disabled"),
+    ("rabbit_classic_queue", "at_most_once"),
+    ("rabbit_quorum_queue", "disabled"),
+    ("rabbit_quorum_queue", "at_most_once"),
+    ("rabbit_quorum_queue", "at_least_once"),
+];
+
+/// The place of a queue's group.
+fn group(options: &QueueOptions) -> usize {
+    let strategy = options.dead_letter.as_ref().map(|target| target.strategy);
+    match (options.queue_type, strategy) {
+        (QueueType::Classic, None) => 0,
+        (QueueType::Classic, Some(_)) => 1,
+        (QueueType::Quorum, None) => 2,
+        (QueueType::Quorum, Some(Strategy::AtMostOnce)) => 3,
+        (QueueType::Quorum, Some(Strategy::AtLeastOnce)) => 4,
+    }
+}
+
+/// Messages that queues of one type and one dead-letter strategy gave up since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiscardGroup {
+    /// `rabbit_classic_queue` or `rabbit_quorum_queue`.
+    pub queue_type: &'static str,
+    /// `disabled` without a dead-letter exchange, `at_most_once`, or `at_least_once`.
+    pub strategy: &'static str,
+    /// Came back more often than their queue allows.
+    pub delivery_limit: u64,
+    /// Waited longer than their time to live.
+    pub expired: u64,
+    /// Were over a length limit; publishes that such a queue refused and dead-lettered too.
+    pub max_length: u64,
+    /// Were rejected by a consumer.
+    pub rejected: u64,
+    /// Of all these, were taken by some queue of the dead-letter exchange.
+    pub confirmed: u64,
+}
+
+/// Messages that queues gave up since the start, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiscardTotals {
     /// Came back more often than their queue allows.
     pub delivery_limit: u64,
@@ -116,43 +164,64 @@ pub struct DiscardTotals {
     pub expired: u64,
     /// Were over a length limit; publishes that such a queue refused and dead-lettered too.
     pub max_length: u64,
-    /// Were rejected by a consumer of a queue with a dead-letter exchange.
+    /// Were rejected by a consumer.
     pub rejected: u64,
     /// Of all these, were taken by some queue of a dead-letter exchange.
     pub dead_lettered: u64,
     /// Were for a dead-letter exchange, and no queue took them.
     pub dead_letters_lost: u64,
+    /// The same by type of queue and dead-letter strategy.
+    pub groups: Vec<DiscardGroup>,
 }
 
 impl Discards {
-    pub(crate) fn add(&self, reason: Reason) {
+    /// A queue with these options gave up `count` messages.
+    pub(crate) fn add(&self, options: &QueueOptions, reason: Reason, count: u64) {
+        let discarded = &self.groups[group(options)];
         let counter = match reason {
-            Reason::DeliveryLimit => &self.delivery_limit,
-            Reason::Expired => &self.expired,
-            Reason::MaxLength => &self.max_length,
-            Reason::Rejected => &self.rejected,
+            Reason::DeliveryLimit => &discarded.delivery_limit,
+            Reason::Expired => &discarded.expired,
+            Reason::MaxLength => &discarded.max_length,
+            Reason::Rejected => &discarded.rejected,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// A dead letter has been published.
-    pub(crate) fn add_dead_letter(&self, is_taken: bool) {
-        let counter = if is_taken {
-            &self.dead_lettered
+    /// A dead letter of a queue with these options has been published.
+    pub(crate) fn add_dead_letter(&self, options: &QueueOptions, is_taken: bool) {
+        if is_taken {
+            self.dead_lettered.fetch_add(1, Ordering::Relaxed);
+            let confirmed = &self.groups[group(options)].confirmed;
+            confirmed.fetch_add(1, Ordering::Relaxed);
         } else {
-            &self.dead_letters_lost
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+            self.dead_letters_lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn totals(&self) -> DiscardTotals {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let groups: Vec<DiscardGroup> = GROUPS
+            .iter()
+            .zip(&self.groups)
+            .map(|(&(queue_type, strategy), discarded)| DiscardGroup {
+                queue_type,
+                strategy,
+                delivery_limit: read(&discarded.delivery_limit),
+                expired: read(&discarded.expired),
+                max_length: read(&discarded.max_length),
+                rejected: read(&discarded.rejected),
+                confirmed: read(&discarded.confirmed),
+            })
+            .collect();
+        let sum = |of: fn(&DiscardGroup) -> u64| groups.iter().map(of).sum();
         DiscardTotals {
-            delivery_limit: self.delivery_limit.load(Ordering::Relaxed),
-            expired: self.expired.load(Ordering::Relaxed),
-            max_length: self.max_length.load(Ordering::Relaxed),
-            rejected: self.rejected.load(Ordering::Relaxed),
-            dead_lettered: self.dead_lettered.load(Ordering::Relaxed),
-            dead_letters_lost: self.dead_letters_lost.load(Ordering::Relaxed),
+            delivery_limit: sum(|group| group.delivery_limit),
+            expired: sum(|group| group.expired),
+            max_length: sum(|group| group.max_length),
+            rejected: sum(|group| group.rejected),
+            dead_lettered: read(&self.dead_lettered),
+            dead_letters_lost: read(&self.dead_letters_lost),
+            groups,
         }
     }
 }

@@ -40,7 +40,7 @@ mod vhost;
 pub use alarms::Alarm;
 pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use connections::{ConnectionId, ConnectionSummary};
-pub use counters::{Counters, DiscardTotals, QueueTotals, Totals};
+pub use counters::{Counters, DiscardGroup, DiscardTotals, QueueTotals, Totals};
 pub use effects::Wakes;
 pub use limits::Limits;
 pub use mailbox::{CloseReason, Mailbox};

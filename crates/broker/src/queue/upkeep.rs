@@ -39,7 +39,7 @@ impl Queue {
     /// The queue gives a message up: it goes to the dead-letter exchange once the queue is
     /// unlocked, or nowhere.
     pub(crate) fn discard(self: &Arc<Self>, entry: Entry, reason: Reason, effects: &mut Effects) {
-        self.shared.discards.add(reason);
+        self.count_discarded(reason, 1);
         if self.properties.options.dead_letter.is_some() {
             effects.dead_letters.push(DeadLetter {
                 queue: Arc::clone(self),
@@ -197,7 +197,15 @@ impl Queue {
     }
 
     pub(crate) fn count_dead_letter(&self, is_taken: bool) {
-        self.shared.discards.add_dead_letter(is_taken);
+        let options = &self.properties.options;
+        self.shared.discards.add_dead_letter(options, is_taken);
+    }
+
+    /// The queue gave up so many messages.
+    pub(crate) fn count_discarded(&self, reason: Reason, count: u64) {
+        self.shared
+            .discards
+            .add(&self.properties.options, reason, count);
     }
 
     /// The queue is gone: the timer need not call.

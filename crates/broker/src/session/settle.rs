@@ -255,9 +255,8 @@ impl Session {
     pub(super) fn discard(&mut self, number: u16, taken: Vec<Unacked>) {
         self.return_credit(number, &taken);
         for unacked in taken {
-            let dead_lettering = self
-                .queues
-                .queue(unacked.queue)
+            let queue = self.queues.queue(unacked.queue);
+            let dead_lettering = queue
                 .filter(|queue| queue.properties().options.dead_letter.is_some())
                 .cloned();
             let Some(queue) = dead_lettering else {
@@ -266,6 +265,9 @@ impl Session {
             };
             // The store hears of it when the dead letter is safe.
             self.queues.settle(
+                if let Some(queue) = queue {
+                    queue.count_discarded(Reason::Rejected, 1);
+                }
                 unacked.queue,
                 unacked.consumer,
                 unacked.entry.message.body().len() as u64,

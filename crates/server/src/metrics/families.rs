@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, Gauge, Opts, TextEncoder};
+use prometheus::{Counter, CounterVec, Gauge, Opts, TextEncoder};
 
 /// Families of one scrape, in the order they were added.
 #[derive(Default)]
@@ -32,6 +32,28 @@ impl Families {
         value: u64,
     ) -> Result<(), prometheus::Error> {
         self.amount(name, help, labels, double(value))
+    }
+
+    /// Counts that only grow, told apart by their labels.
+    pub(super) fn counters<const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: &[([(&str, &str); LABELS], u64)],
+    ) -> Result<(), prometheus::Error> {
+        let Some((labels, _)) = samples.first() else {
+            return Ok(());
+        };
+        let names = labels.map(|(label, _)| label);
+        let counters = CounterVec::new(Opts::new(name, help), &names)?;
+        for (labels, value) in samples {
+            let values = labels.map(|(_, value)| value);
+            counters
+                .get_metric_with_label_values(&values)?
+                .inc_by(double(*value));
+        }
+        self.0.extend(counters.collect());
+        Ok(())
     }
 
     /// An amount that only grows and need not be whole.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use leveret_broker::{QueueTotals, Totals};
+use leveret_broker::{Alarm, DiscardGroup, QueueTotals, Totals};
 
 use super::families::Families;
 use super::{Source, process};
@@ -42,6 +42,8 @@ pub(super) fn text(source: &Source) -> Result<String, prometheus::Error> {
     churn(&mut families, &node.churn, &totals)?;
     publishing(&mut families, &totals)?;
     consuming(&mut families, &totals, &queues)?;
+    dead_letters(&mut families, &node.broker.discard_totals().groups)?;
+    alarms(&mut families, &node.broker)?;
     system(&mut families, source)?;
     store(&mut families, source)?;
     families.text()
@@ -292,6 +294,77 @@ fn consuming(families: &mut Families, totals: &Totals, queues: &QueueTotals) -> 
         families.counter(name, help, &labels, value)?;
     }
     Ok(())
+}
+
+/// RabbitMQ counts for each type of queue and strategy what can happen there: a queue that keeps its
+/// dead letters until they are taken refuses publishes rather than dropping its head.
+fn dead_letters(families: &mut Families, groups: &[DiscardGroup]) -> Written {
+    type Count = fn(&DiscardGroup) -> Option<u64>;
+    let counts: [(&str, &str, Count); 5] = [
+        (
+            "rabbitmq_global_messages_dead_lettered_confirmed_total",
+            "Total number of messages dead-lettered and confirmed by target queues",
+            |group| keeps(group).then_some(group.confirmed),
+        ),
+        (
+            "rabbitmq_global_messages_dead_lettered_delivery_limit_total",
+            "Total number of messages dead-lettered due to delivery-limit exceeded",
+            |group| is_quorum(group).then_some(group.delivery_limit),
+        ),
+        (
+            "rabbitmq_global_messages_dead_lettered_expired_total",
+            "Total number of messages dead-lettered due to message TTL exceeded",
+            |group| Some(group.expired),
+        ),
+        (
+            "rabbitmq_global_messages_dead_lettered_maxlen_total",
+            "Total number of messages dead-lettered due to overflow drop-head or reject-publish-dlx",
+            |group| (!keeps(group)).then_some(group.max_length),
+        ),
+        (
+            "rabbitmq_global_messages_dead_lettered_rejected_total",
+            "Total number of messages dead-lettered due to basic.reject or basic.nack",
+            |group| Some(group.rejected),
+        ),
+    ];
+    for (name, help, count) in counts {
+        let samples: Vec<_> = groups
+            .iter()
+            .filter_map(|group| {
+                let labels = [
+                    ("queue_type", group.queue_type),
+                    ("dead_letter_strategy", group.strategy),
+                ];
+                Some((labels, count(group)?))
+            })
+            .collect();
+        families.counters(name, help, &samples)?;
+    }
+    Ok(())
+}
+
+fn is_quorum(group: &DiscardGroup) -> bool {
+    group.queue_type == "rabbit_quorum_queue"
+}
+
+fn keeps(group: &DiscardGroup) -> bool {
+    group.strategy == "at_least_once"
+}
+
+fn alarms(families: &mut Families, broker: &leveret_broker::Broker) -> Written {
+    let disk = broker.is_raised(Alarm::FreeDisk) || broker.is_raised(Alarm::StoreFull);
+    families.gauge(
+        "rabbitmq_alarms_memory_used_watermark",
+        "is 1 if VM memory watermark is in effect",
+        &[],
+        broker.is_raised(Alarm::Memory).into(),
+    )?;
+    families.gauge(
+        "rabbitmq_alarms_free_disk_space_watermark",
+        "is 1 if free disk space watermark is in effect",
+        &[],
+        disk.into(),
+    )
 }
 
 fn system(families: &mut Families, source: &Source) -> Written {
