@@ -396,6 +396,7 @@ fn checks_come_in_rabbitmqs_order() {
     let server = Server::start();
     let mut client = with_queue(&server);
     let bad = Properties::new()
+        .reply_to("amq.rabbitmq.reply-to")
         .user_id("other")
         .expiration("abc")
         .delivery_mode(7)
@@ -403,6 +404,16 @@ fn checks_come_in_rabbitmqs_order() {
     client.publish(1, &Publish::to("nox", "k").properties(&bad));
     client.expect_channel_close(1, 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
     client.reopen_channel(1);
+    refused(
+        &mut client,
+        &Publish::to_queue("q").properties(&bad),
+        "fast reply consumer does not exist",
+    );
+    let only = Properties::new().reply_to("amq.rabbitmq.reply-to");
+    client.publish(1, &Publish::to("nox", "k").properties(&only));
+    client.expect_channel_close(1, 404, "NOT_FOUND - no exchange 'nox' in vhost '/'");
+    client.reopen_channel(1);
+    let bad = bad.reply_to("elsewhere");
     let user = "user_id property set to 'other' but authenticated user was 'guest'";
     refused(&mut client, &Publish::to_queue("q").properties(&bad), user);
     let bad = bad.user_id("guest");

@@ -1,7 +1,10 @@
 //! Class tx.
 
-use leveret_tests::requests::{ack, ack_up_to, bind, consume, durable_queue, nack, queue, reject};
+use leveret_tests::requests::{
+    ack, ack_up_to, bind, consume, durable_queue, nack, queue, reject, table, text, unbind,
+};
 use leveret_tests::{Client, Properties, Publish, Server};
+use leveret_wire::AMQPValue;
 use leveret_wire::method::tx::{Commit, Rollback, Select};
 
 /// A transactional channel 1, a plain channel 2, and an empty queue `q`.
@@ -145,13 +148,49 @@ fn returns_come_with_the_commit() {
 }
 
 #[test]
-fn the_route_is_that_of_the_commit() {
+fn the_route_is_that_of_the_publish() {
     let server = Server::start();
     let mut client = transactional(&server);
     client.publish(1, &Publish::to("amq.direct", "k").mandatory().body("m"));
     client.call(2, bind("q", "amq.direct", "k"));
+    client.publish(1, &Publish::to("amq.direct", "k").mandatory().body("n"));
+    client.call(2, unbind("q", "amq.direct", "k"));
+    client.send(1, Commit {});
+    assert_eq!(client.expect_return(1).content.text(), "m");
+    let _: leveret_wire::method::tx::CommitOk = client.expect(1);
+    assert_eq!(client.drain(2, "q"), ["n"]);
+}
+
+#[test]
+fn copies_are_routed_with_the_publish_too() {
+    let server = Server::start();
+    let mut client = transactional(&server);
+    let copies = |key: &str| AMQPValue::FieldArray(vec![text(key)].into());
+    let headers = Properties::new().headers(&table([("CC", copies("c")), ("BCC", copies("b"))]));
+    for name in ["c", "b"] {
+        client.call(2, queue(name));
+    }
+    for key in ["k", "c", "b"] {
+        let to = if key == "k" { "q" } else { key };
+        client.call(2, bind(to, "amq.direct", key));
+    }
+    for exchange in ["amq.direct", ""] {
+        client.publish(
+            1,
+            &Publish::to(exchange, "k")
+                .properties(&headers)
+                .body(exchange),
+        );
+    }
     client.call(1, Commit {});
-    assert_eq!(client.drain(2, "q"), ["m"]);
+    assert_eq!(client.drain(2, "q"), ["amq.direct"]);
+    assert_eq!(client.drain(2, "c"), ["amq.direct", ""]);
+    for body in ["amq.direct", ""] {
+        let got = client.get(2, "b", true).unwrap();
+        assert_eq!(got.text(), body);
+        let headers = got.content.properties().headers().unwrap();
+        assert!(headers.get(b"BCC").is_none() && headers.get(b"CC").is_some());
+    }
 }
 
 #[test]

@@ -273,7 +273,9 @@ impl Session {
         }
         self.flush(output)?;
         let (class, id) = (method.get_amqp_class_id(), method.get_amqp_method_id());
-        let done = self.dispatch(number, method, output);
+        let done = self
+            .refuse_during_commit(number)
+            .and_then(|()| self.dispatch(number, method, output));
         let done = self.settle_failure(
             number,
             done.map_err(|failure| failure.at(class, id)),

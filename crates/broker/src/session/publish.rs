@@ -1,16 +1,15 @@
-//! basic.publish, confirm.select and transactions.
+//! basic.publish and confirm.select.
 
 use leveret_protocol::{ConnectionError, Publish};
 use leveret_router::RouteRequest;
 use leveret_store::Ticket;
-use leveret_wire::method::{confirm, tx};
+use leveret_wire::method::confirm;
 use leveret_wire::{AMQPClass, FieldTable, Message, RawValue};
 use smallvec::SmallVec;
 
-use super::channel::{Held, Mode, Unacked};
+use super::channel::{Held, Mode};
 use super::confirm::Confirms;
 use super::routes::Targets;
-use super::transaction::{Settlement, Transaction};
 use super::{Failure, Output, Session};
 use crate::queue::parse_expiration;
 
@@ -18,10 +17,10 @@ use crate::queue::parse_expiration;
 const BASIC_PUBLISH: (u16, u16) = (60, 40);
 
 /// CC and BCC keys of one message.
-type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
+pub(super) type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
 
 /// Where a message goes.
-enum Target {
+pub(super) enum Target {
     Cached(u32),
     Once(Targets),
     /// Through exchanges that keep it: to be found again, in one step with the keeping, when all
@@ -103,12 +102,13 @@ impl Session {
             let published = run.queue.publish(
                 &mut run.messages,
                 &mut self.effects,
-                &mut |number, confirm, ticket| {
-                    if let Some(Mode::Confirm(confirms)) =
-                        channels.get_mut(&number).map(|channel| &mut channel.mode)
-                    {
-                        confirms.wait_for(confirm, ticket);
-                    }
+                &mut |number, confirm, ticket| match channels
+                    .get_mut(&number)
+                    .map(|channel| &mut channel.mode)
+                {
+                    Some(Mode::Confirm(confirms)) => confirms.wait_for(confirm, ticket),
+                    Some(Mode::Transaction(transaction)) => transaction.wait_for(ticket),
+                    Some(Mode::Plain) | None => {}
                 },
             );
             let ticket = published.inspect_err(|error| self.shared.note_refusal(error))?;
@@ -163,7 +163,7 @@ impl Session {
         self.watch(watch);
     }
 
-    fn route(
+    pub(super) fn route(
         &mut self,
         number: u16,
         publish: Publish,
@@ -175,11 +175,7 @@ impl Session {
             self.flush_work()?;
             self.routes.forget(generation);
         }
-        let message = if publish.message.has_reply_to() {
-            self.with_reply_address(number, publish.message)?
-        } else {
-            publish.message
-        };
+        let message = publish.message;
         if message.has_headers()
             || message.has_user_id()
             || message.has_expiration()
@@ -189,10 +185,16 @@ impl Session {
         }
         let target = match self.routes.find(message.routing()) {
             Some(route) => Target::Cached(route),
-            None => match self.find_route(&message, &[])? {
-                Target::Kept => self.keep(&message, &message),
-                target => target,
-            },
+            None => self.find_route(&message, &[])?,
+        };
+        let message = if message.has_reply_to() {
+            self.with_reply_address(number, message)?
+        } else {
+            message
+        };
+        let target = match target {
+            Target::Kept => self.keep(&message, &message),
+            target => target,
         };
         self.deliver_to(number, &target, message, confirm, publish.mandatory, output);
         Ok(())
@@ -207,7 +209,8 @@ impl Session {
         mandatory: bool,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let (target, plain) = self.checked_target(&message)?;
+        let (target, plain) = self.checked_target(number, &message)?;
+        let message = self.with_reply_address(number, message)?;
         let (target, message) = if let Target::Kept = target {
             // Its keys are those it came with, but BCC is not for later readers either.
             let shown = without_bcc(message.clone());
@@ -222,20 +225,24 @@ impl Session {
     }
 
     /// Where a checked message goes, and whether its exchange and routing key alone decide it.
-    fn checked_target(&mut self, message: &Message) -> Result<(Target, bool), Failure> {
+    fn checked_target(
+        &mut self,
+        number: u16,
+        message: &Message,
+    ) -> Result<(Target, bool), Failure> {
         let keys = extra_keys(message);
         let plain = keys.as_ref().is_ok_and(SmallVec::is_empty);
         let target = match self.routes.find(message.routing()) {
             Some(route) if plain => {
-                self.check_properties(message, None)?;
+                self.check_properties(number, message, None)?;
                 Target::Cached(route)
             }
-            _ => self.find_checked(message, keys)?,
+            _ => self.find_checked(number, message, keys)?,
         };
         Ok((target, plain))
     }
 
-    fn deliver_to(
+    pub(super) fn deliver_to(
         &mut self,
         number: u16,
         target: &Target,
@@ -262,8 +269,9 @@ impl Session {
     }
 
     /// Check a message and find its queues, in RabbitMQ's order.
-    fn find_checked(
+    pub(super) fn find_checked(
         &mut self,
+        number: u16,
         message: &Message,
         keys: Result<ExtraKeys<'_>, String>,
     ) -> Result<Target, Failure> {
@@ -272,7 +280,7 @@ impl Session {
             Err(text) => (ExtraKeys::new(), Some(text)),
         };
         let target = self.find_route(message, &keys)?;
-        self.check_properties(message, malformed)?;
+        self.check_properties(number, message, malformed)?;
         Ok(target)
     }
 
@@ -339,9 +347,11 @@ impl Session {
 
     fn check_properties(
         &self,
+        number: u16,
         message: &Message,
         malformed: Option<String>,
     ) -> Result<(), Failure> {
+        self.check_reply_address(number, message)?;
         let properties = message.properties();
         if let Some(user) = properties.user_id()
             && user != self.user.name().as_bytes()
@@ -394,138 +404,10 @@ impl Session {
         }
         Ok(())
     }
-
-    pub(super) fn tx_select(
-        &mut self,
-        number: u16,
-        output: &mut impl Output,
-    ) -> Result<(), Failure> {
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return Ok(());
-        };
-        match channel.mode {
-            Mode::Confirm(_) => {
-                return Err(Failure::precondition_failed(
-                    "cannot switch from confirm to tx mode".to_owned(),
-                ));
-            }
-            Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
-            Mode::Transaction(_) => {}
-        }
-        let ok = AMQPClass::Tx(tx::AMQPMethod::SelectOk(tx::SelectOk {}));
-        self.emit(number, Held::Reply(Ticket::NONE, ok), output);
-        Ok(())
-    }
-
-    /// Keep a publish for the commit. What can be refused is refused now.
-    fn hold_publish(&mut self, number: u16, mut publish: Publish) -> Result<(), Failure> {
-        self.flush_work()?;
-        publish.message = self.with_reply_address(number, publish.message)?;
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.routes.forget(generation);
-        }
-        self.find_checked(&publish.message, extra_keys(&publish.message))?;
-        let limit = self.shared.limits.transaction_bytes;
-        let Some(Mode::Transaction(transaction)) = self
-            .channels
-            .get_mut(&number)
-            .map(|channel| &mut channel.mode)
-        else {
-            return Ok(());
-        };
-        transaction.bytes += publish.message.memory();
-        if transaction.bytes > limit {
-            return Err(Failure::precondition_failed(format!(
-                "transaction is larger than configured max size {limit}"
-            )));
-        }
-        transaction.publishes.push(publish);
-        Ok(())
-    }
-
-    pub(super) fn tx_commit(
-        &mut self,
-        number: u16,
-        output: &mut impl Output,
-    ) -> Result<(), Failure> {
-        let transaction = std::mem::take(self.transaction(number)?);
-        self.refused = 0;
-        let mut published = Ok(());
-        for publish in transaction.publishes {
-            published = published.and_then(|()| self.route(number, publish, 0, output));
-        }
-        let mut done = published.and_then(|()| self.flush_work());
-        for (settlement, taken) in transaction.settled {
-            if done.is_ok() {
-                done = self.settle_all(number, settlement, taken);
-            } else if let Some(channel) = self.channels.get_mut(&number) {
-                // Not settled after all: they go back when the channel ends.
-                channel.put_back(taken);
-            }
-        }
-        done.and_then(|()| self.flush_work())?;
-        if self.refused > 0 {
-            return Err(Failure::precondition_failed(
-                "partial tx completion".to_owned(),
-            ));
-        }
-        let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
-        self.emit(number, Held::Reply(self.last_ticket, ok), output);
-        Ok(())
-    }
-
-    pub(super) fn tx_rollback(
-        &mut self,
-        number: u16,
-        output: &mut impl Output,
-    ) -> Result<(), Failure> {
-        let transaction = std::mem::take(self.transaction(number)?);
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.put_back(transaction.settled.into_iter().flat_map(|(_, taken)| taken));
-        }
-        let ok = AMQPClass::Tx(tx::AMQPMethod::RollbackOk(tx::RollbackOk {}));
-        self.emit(number, Held::Reply(Ticket::NONE, ok), output);
-        Ok(())
-    }
-
-    fn transaction(&mut self, number: u16) -> Result<&mut Transaction, Failure> {
-        match self
-            .channels
-            .get_mut(&number)
-            .map(|channel| &mut channel.mode)
-        {
-            Some(Mode::Transaction(transaction)) => Ok(transaction),
-            _ => Err(Failure::precondition_failed(
-                "channel is not transactional".to_owned(),
-            )),
-        }
-    }
-
-    /// Settle messages as a committed transaction asks.
-    fn settle_all(
-        &mut self,
-        number: u16,
-        settlement: Settlement,
-        taken: Vec<Unacked>,
-    ) -> Result<(), Failure> {
-        match settlement {
-            Settlement::Requeue => self.requeue(number, taken),
-            Settlement::Discard => {
-                self.discard(number, taken);
-                Ok(())
-            }
-            Settlement::Ack => {
-                self.counters.acknowledged.add(taken.len() as u64);
-                self.note_all_settled(number, &taken);
-                Ok(())
-            }
-        }
-    }
 }
 
 /// The keys that the CC and BCC headers of a message add; the text of the 406 for a malformed one.
-fn extra_keys(message: &Message) -> Result<ExtraKeys<'_>, String> {
+pub(super) fn extra_keys(message: &Message) -> Result<ExtraKeys<'_>, String> {
     let mut keys = ExtraKeys::new();
     if let Some(headers) = message.properties().headers() {
         add_keys("CC", &headers, &mut keys)?;
@@ -558,7 +440,7 @@ fn add_keys<'a>(
 }
 
 /// The BCC header is for the broker alone.
-fn without_bcc(message: Message) -> Message {
+pub(super) fn without_bcc(message: Message) -> Message {
     let Some(headers) = message.properties().headers() else {
         return message;
     };

@@ -1,9 +1,12 @@
 //! Direct reply-to, seen from the publisher: the requester's return address and the replier's
 //! way to it.
 
+use std::sync::Arc;
+
 use leveret_wire::{Message, rewrite_reply_to};
 
 use super::{Failure, Session};
+use crate::queue::Queue;
 use crate::vhost::{REPLY_TO, Vhost};
 
 impl Session {
@@ -13,23 +16,35 @@ impl Session {
         number: u16,
         message: Message,
     ) -> Result<Message, Failure> {
-        if message.properties().reply_to() != Some(REPLY_TO.as_bytes()) {
+        let Some(queue) = self.check_reply_address(number, &message)? else {
             return Ok(message);
-        }
-        let replies = self
-            .channels
-            .get(&number)
-            .and_then(|channel| channel.replies.as_ref());
-        let Some((_, queue)) = replies else {
-            return Err(Failure::precondition_failed(
-                "fast reply consumer does not exist".to_owned(),
-            ));
         };
         match rewrite_reply_to(message.header(), Some(queue.name().as_bytes())) {
             Ok(header) => Ok(message.with_header(&header)),
             Err(error) => Err(Failure::internal_error(format!(
                 "the return address cannot be written: {error}"
             ))),
+        }
+    }
+
+    /// The channel's reply queue, if `message` asks for replies to come there: then it must be open.
+    pub(super) fn check_reply_address(
+        &self,
+        number: u16,
+        message: &Message,
+    ) -> Result<Option<&Arc<Queue>>, Failure> {
+        if !message.has_reply_to() || message.properties().reply_to() != Some(REPLY_TO.as_bytes()) {
+            return Ok(None);
+        }
+        let replies = self
+            .channels
+            .get(&number)
+            .and_then(|channel| channel.replies.as_ref());
+        match replies {
+            Some((_, queue)) => Ok(Some(queue)),
+            None => Err(Failure::precondition_failed(
+                "fast reply consumer does not exist".to_owned(),
+            )),
         }
     }
 

@@ -9,6 +9,7 @@ use leveret_wire::Message;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::publish::Target;
 use crate::queue::{Publishing, Queue};
 
 /// Routes remembered at most. An application that uses more keys than this (reply queues, say)
@@ -112,6 +113,18 @@ impl Routes {
             targets.push(run);
         }
         targets
+    }
+
+    /// The names of the queues that a target leads to.
+    pub(super) fn queue_names(&self, target: &Target) -> Vec<Arc<str>> {
+        let none = Targets::new();
+        let runs = match target {
+            Target::Cached(route) => self.targets.get(*route as usize).unwrap_or(&none),
+            Target::Once(runs) => runs,
+            Target::Kept => &none,
+        };
+        let runs = runs.iter().filter_map(|run| self.runs.get(*run as usize));
+        runs.map(|run| Arc::clone(run.queue.name())).collect()
     }
 
     /// Put a message into the runs of a remembered route; `false` if that leads nowhere.

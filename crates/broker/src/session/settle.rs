@@ -7,7 +7,7 @@ use leveret_wire::{AMQPClass, Ack, Nack, Reject};
 use rustc_hash::FxHashMap;
 
 use super::channel::{Held, Mode, Unacked};
-use super::transaction::Settlement;
+use super::transaction::{Settlement, Transaction};
 use super::{Failure, Output, Session};
 use crate::dead_letter::Reason;
 use crate::effects::push_settle;
@@ -113,6 +113,11 @@ impl Session {
         };
         if channel.ending {
             return Ok(());
+        }
+        if let Mode::Transaction(transaction) = &channel.mode
+            && transaction.is_committing(self.shared.store.durable())
+        {
+            return Err(Transaction::in_commit().at(method.0, method.1));
         }
         let mut taken = Vec::new();
         if channel
@@ -260,14 +265,14 @@ impl Session {
                 .filter(|queue| queue.properties().options.dead_letter.is_some())
                 .cloned();
             let Some(queue) = dead_lettering else {
+                if let Some(queue) = queue {
+                    queue.count_discarded(Reason::Rejected, 1);
+                }
                 note_settled(&mut self.queues, &mut self.settles, &unacked);
                 continue;
             };
             // The store hears of it when the dead letter is safe.
             self.queues.settle(
-                if let Some(queue) = queue {
-                    queue.count_discarded(Reason::Rejected, 1);
-                }
                 unacked.queue,
                 unacked.consumer,
                 unacked.entry.message.body().len() as u64,

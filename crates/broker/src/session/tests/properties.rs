@@ -233,7 +233,7 @@ fn the_delivery_mode_is_one_or_two() {
 #[test]
 fn what_is_wrong_first_is_what_is_told() {
     type Mend = fn(&mut PropertiesBuilder<'_>);
-    // Protocol.md 8.1: exchange, user id, expiration, copies, delivery mode.
+    // Exchange, reply address, user id, expiration, copies, delivery mode.
     let node = Node::new();
     let mut client = client(&node);
     let mut headers = TableBuilder::new();
@@ -243,10 +243,14 @@ fn what_is_wrong_first_is_what_is_told() {
         .headers(Some(headers.as_table().as_bytes()))
         .delivery_mode(Some(7));
     properties
+        .text(Property::ReplyTo, Some(b"amq.rabbitmq.reply-to"))
         .text(Property::UserId, Some(b"other"))
         .expiration(Some(b"x"));
-    let steps: [(&str, Mend); 5] = [
+    let steps: [(&str, Mend); 6] = [
         ("no exchange 'nowhere'", |_| {}),
+        ("fast reply consumer does not exist", |properties| {
+            properties.text(Property::ReplyTo, None);
+        }),
         ("user_id property", |properties| {
             properties.text(Property::UserId, None);
         }),

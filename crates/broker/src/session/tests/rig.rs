@@ -65,12 +65,21 @@ impl<S: Store> Node<S> {
     }
 
     pub(super) fn connect_as(&self, user: &str, consumer_cancel_notify: bool) -> Client {
+        self.connect_to("/", user, consumer_cancel_notify)
+    }
+
+    pub(super) fn connect_to(
+        &self,
+        vhost: &str,
+        user: &str,
+        consumer_cancel_notify: bool,
+    ) -> Client {
         let user = Arc::new(self.broker.login(user, USER, true).unwrap());
         let peer = Peer {
             name: "test".to_owned(),
             consumer_cancel_notify,
         };
-        let session = self.broker.open_session(user, "/", peer).unwrap();
+        let session = self.broker.open_session(user, vhost, peer).unwrap();
         Client {
             session,
             recorder: Recorder::default(),
@@ -208,6 +217,18 @@ impl Client {
                 &mut self.recorder,
             )
             .unwrap();
+    }
+
+    pub(super) fn try_reject(
+        &mut self,
+        channel: u16,
+        delivery_tag: u64,
+    ) -> Result<(), ConnectionError> {
+        let reject = Reject {
+            delivery_tag,
+            requeue: false,
+        };
+        self.session.reject(channel, reject, &mut self.recorder)
     }
 
     pub(super) fn close_channel(&mut self, channel: u16) {
@@ -384,6 +405,14 @@ impl Output for Recorder {
     fn accept_channel_close(&mut self, channel: u16) {
         self.lines.push(format!("{channel} close-ok"));
     }
+
+    fn block(&mut self, reason: &str) {
+        self.lines.push(format!("block {reason}"));
+    }
+
+    fn unblock(&mut self) {
+        self.lines.push("unblock".to_owned());
+    }
 }
 
 /// A method that the broker sends, in short.
@@ -405,14 +434,6 @@ fn words(method: &AMQPClass) -> String {
         AMQPClass::Queue(queue::AMQPMethod::UnbindOk(_)) => "unbind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(_)) => "exchange.declare-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::DeleteOk(_)) => "exchange.delete-ok".to_owned(),
-
-    fn block(&mut self, reason: &str) {
-        self.lines.push(format!("block {reason}"));
-    }
-
-    fn unblock(&mut self) {
-        self.lines.push("unblock".to_owned());
-    }
         AMQPClass::Exchange(exchange::AMQPMethod::BindOk(_)) => "exchange.bind-ok".to_owned(),
         AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(_)) => "exchange.unbind-ok".to_owned(),
         AMQPClass::Basic(basic::AMQPMethod::QosOk(_)) => "qos-ok".to_owned(),

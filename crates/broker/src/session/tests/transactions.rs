@@ -1,6 +1,7 @@
 //! tx.select, tx.commit and tx.rollback.
 
-use leveret_wire::method::{exchange, tx};
+use leveret_store::{Call, FaultyStore, MemoryStore, StoreError};
+use leveret_wire::method::{exchange, queue, tx};
 
 use super::rig::{
     Client, Node, bind, confirm_select, consume, consume_no_ack, declare, declare_durable,
@@ -9,7 +10,7 @@ use super::rig::{
 use crate::Limits;
 
 /// A client whose channel 1 is transactional; queue `q` holds `a`, `b` and `c`.
-fn client(node: &Node) -> Client {
+fn client<S: leveret_store::Store>(node: &Node<S>) -> Client {
     let mut client = node.client();
     client.call(1, declare("q"));
     for body in ["a", "b", "c"] {
@@ -53,11 +54,135 @@ fn a_commit_is_answered_when_it_is_durable() {
     client.skip();
     client.publish(1, persistent("d", "x"));
     client.call(1, tx::Commit {});
-    client.publish(1, to("q", "next transaction"));
     assert!(client.heard().is_empty());
     node.sync();
     assert_eq!(client.heard(), ["1 commit-ok"]);
+    client.publish(1, to("q", "next transaction"));
     assert_eq!(node.counts().0, 4);
+}
+
+#[test]
+fn nothing_but_a_close_may_come_while_a_commit_waits_for_the_disk() {
+    type Step = fn(&mut Client) -> Result<(), leveret_protocol::ConnectionError>;
+    let steps: [(&str, (u16, u16), Step); 4] = [
+        ("publish", (60, 40), |client| {
+            client.try_publish(1, to("q", "x"), false)
+        }),
+        ("get", (60, 70), |client| client.try_call(1, get("q"))),
+        ("reject", (60, 90), |client| client.try_reject(1, 1)),
+        ("commit", (90, 20), |client| {
+            client.try_call(1, tx::Commit {})
+        }),
+    ];
+    for (name, ids, step) in steps {
+        let node = Node::new();
+        let mut client = client(&node);
+        client.call(2, declare_durable("d"));
+        node.sync();
+        client.call(1, get("q"));
+        client.call(2, get("q"));
+        client.publish(1, persistent("d", "x"));
+        client.call(1, tx::Commit {});
+        client.skip();
+        client.ack(2, 1, false);
+        let error = step(&mut client).unwrap_err();
+        assert_eq!(
+            error.text, "CHANNEL_ERROR - unexpected command while processing 'tx.commit'",
+            "{name}"
+        );
+        assert_eq!(
+            (error.code.as_u16(), error.class, error.method),
+            (504, ids.0, ids.1)
+        );
+    }
+    let node = Node::new();
+    let mut client = client(&node);
+    client.call(2, declare_durable("d"));
+    node.sync();
+    client.publish(1, persistent("d", "x"));
+    client.call(1, tx::Commit {});
+    client.skip();
+    client.close_channel(1);
+    node.sync();
+    assert_eq!(client.heard(), ["1 commit-ok", "1 close-ok"]);
+}
+
+#[test]
+fn a_commit_without_durable_publishes_waits_for_nobody() {
+    let node = Node::new();
+    let mut client = client(&node);
+    client.call(2, declare_durable("d"));
+    node.sync();
+    client.call(2, confirm_select());
+    client.skip();
+    client.publish(2, persistent("d", "of another channel"));
+    client.publish(1, to("q", "d"));
+    client.call(1, tx::Commit {});
+    client.publish(1, to("q", "e"));
+    client.call(1, tx::Commit {});
+    assert_eq!(client.heard(), ["1 commit-ok", "1 commit-ok"]);
+    assert_eq!(node.counts().0, 6);
+}
+
+#[test]
+fn a_message_goes_where_its_exchange_led_when_it_was_published() {
+    let node = Node::new();
+    let mut client = client(&node);
+    client.call(2, declare("other"));
+    client.call(2, declare_exchange("x", "direct"));
+    client.call(2, bind("q", "x", "k"));
+    client.skip();
+    client.publish_mandatory(1, routed("x", "k", "d"));
+    client.publish_mandatory(1, routed("x", "new", "e"));
+    client.call(2, bind("other", "x", "k"));
+    client.call(2, bind("other", "x", "new"));
+    client.call(
+        2,
+        exchange::Delete {
+            exchange: "x".into(),
+            if_unused: false,
+            nowait: false,
+        },
+    );
+    client.skip();
+    client.call(1, tx::Commit {});
+    assert_eq!(client.heard(), ["1 return e", "1 commit-ok"]);
+    assert_eq!(ready(&node), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn queues_are_known_by_their_names_until_the_commit() {
+    let node = Node::new();
+    let mut client = client(&node);
+    client.call(2, declare_exchange("x", "fanout"));
+    client.call(2, declare("gone"));
+    client.call(2, bind("gone", "x", ""));
+    client.publish_mandatory(1, routed("x", "", "d"));
+    client.publish_mandatory(1, to("gone", "e"));
+    client.publish_mandatory(1, to("late", "f"));
+    client.call(2, super::rig::delete("gone"));
+    client.call(2, declare("late"));
+    client.skip();
+    client.call(1, tx::Commit {});
+    assert_eq!(client.heard(), ["1 return d", "1 return e", "1 commit-ok"]);
+    assert_eq!(node.counts().0, 4);
+    client.publish_mandatory(1, routed("x", "", "nowhere"));
+    client.call(2, declare("gone"));
+    client.call(2, bind("gone", "x", ""));
+    client.publish_mandatory(1, routed("x", "", "g"));
+    client.call(2, super::rig::delete("gone"));
+    client.call(2, declare("gone"));
+    client.skip();
+    client.call(1, tx::Commit {});
+    assert_eq!(client.heard(), ["1 return nowhere", "1 commit-ok"]);
+    client.call(
+        2,
+        queue::Declare {
+            passive: true,
+            ..declare("gone")
+        },
+    );
+    assert_eq!(client.heard(), ["2 declare-ok gone 1 0"]);
 }
 
 #[test]
@@ -181,33 +306,24 @@ fn the_end_of_a_channel_rolls_back_and_requeues() {
 
 #[test]
 fn a_commit_that_fails_loses_no_message() {
-    let node = Node::new();
+    let node = Node::on(FaultyStore::new(MemoryStore::new()), Limits::default());
     let mut client = client(&node);
-    client.call(2, declare_exchange("x", "direct"));
-    client.call(2, bind("q", "x", "k"));
+    client.call(2, declare_durable("d"));
     client.call(1, get("q"));
     client.skip();
-    client.publish(1, routed("x", "k", "d"));
-    client.publish(1, to("q", "e"));
+    client.publish(1, persistent("d", "x"));
     client.ack(1, 1, false);
-    client.call(
-        2,
-        exchange::Delete {
-            exchange: "x".into(),
-            if_unused: false,
-            nowait: false,
-        },
+    node.store.fail(
+        Call::Append,
+        1,
+        StoreError::Unavailable("for a test".to_owned()),
     );
-    client.skip();
-    client.call(1, tx::Commit {});
+    client.try_call(1, tx::Commit {}).unwrap_err();
+    client.close();
     assert_eq!(
-        client.heard(),
-        ["1 close 404 NOT_FOUND - no exchange 'x' in vhost '/' 90 20"]
-    );
-    let (ready, unacked, _) = node.counts();
-    assert_eq!(
-        unacked, 0,
-        "{ready} are ready, but some are owed by a channel that is gone"
+        node.counts(),
+        (3, 0, 0),
+        "some are owed by a channel that is gone"
     );
 }
 

@@ -306,6 +306,7 @@ impl Player {
             std::mem::take(&mut channel.settled),
         );
         if commit {
+            let waits = published.iter().any(|(_, lasts)| *lasts);
             self.arrived
                 .extend(published.iter().map(|(number, _)| *number));
             self.alive.extend(published);
@@ -316,6 +317,10 @@ impl Player {
                 }
             }
             self.clients[at.client].call(at.channel, tx::Commit {});
+            if waits {
+                // Nothing may come on the channel before.
+                self.node.sync();
+            }
         } else {
             for (_, settled) in settled {
                 channel.outstanding.extend(settled);
