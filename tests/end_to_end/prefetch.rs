@@ -148,8 +148,8 @@ fn a_channel_limit_counts_what_was_got() {
 fn both_limits_hold_together() {
     let server = Server::start();
     let mut client = with_messages(&server, 0);
-    client.call(1, channel_prefetch(3));
     client.call(1, prefetch(2));
+    client.call(1, channel_prefetch(3));
     client.call(1, consume("q", "a"));
     for number in 0..10 {
         client.publish_text(1, "q", &number.to_string());
@@ -159,6 +159,18 @@ fn both_limits_hold_together() {
     client.call(1, consume("q", "b"));
     client.expect_bodies(1, &["2"]);
     client.expect_quiet(1);
+}
+
+#[test]
+fn a_limit_of_each_consumer_lifts_the_channels() {
+    let server = Server::start();
+    let mut client = with_messages(&server, 5);
+    client.call(1, channel_prefetch(2));
+    client.call(1, consume("q", "a"));
+    client.expect_bodies(1, &["0", "1"]);
+    client.expect_quiet(1);
+    client.call(1, prefetch(1));
+    client.expect_bodies(1, &["2", "3", "4"]);
 }
 
 #[test]

@@ -78,6 +78,8 @@ impl Session {
         let ok = AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}));
         self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         self.resume_stalled()
+            // As in RabbitMQ, a limit for each consumer lifts the one that the channel shares.
+            channel.credit.set_limit(0);
     }
 
     pub(super) fn consume(

@@ -79,14 +79,49 @@ fn a_shared_prefetch_holds_for_all_consumers_of_the_channel() {
 fn both_limits_hold_together() {
     let node = Node::new();
     let mut client = client(&node);
-    client.call(1, qos_global(3));
     client.call(1, qos(2));
+    client.call(1, qos_global(3));
     client.call(1, consume("q", "one"));
     client.skip();
     assert_eq!(node.counts(), (4, 2, 1));
     client.call(1, consume("q", "two"));
     client.skip();
     assert_eq!(node.counts(), (3, 3, 2));
+}
+
+#[test]
+fn a_prefetch_of_each_consumer_lifts_the_shared_one() {
+    for count in [0, 1] {
+        let node = Node::new();
+        let mut client = client(&node);
+        client.call(1, qos_global(2));
+        client.call(1, consume("q", "c"));
+        client.skip();
+        assert_eq!(node.counts(), (4, 2, 1));
+        client.call(1, qos(count));
+        client.skip();
+        assert_eq!(
+            node.counts(),
+            (0, 6, 1),
+            "its own limit is that of its start"
+        );
+        client.publish(1, to("q", "7"));
+        client.skip();
+        client.call(1, qos_global(6));
+        client.skip();
+        assert_eq!(node.counts(), (0, 7, 1));
+        client.publish(1, to("q", "8"));
+        client.ack(1, 1, false);
+        client.skip();
+        assert_eq!(
+            node.counts(),
+            (1, 6, 1),
+            "all that was given meanwhile counts"
+        );
+        client.ack(1, 2, false);
+        client.skip();
+        assert_eq!(node.counts(), (0, 6, 1));
+    }
 }
 
 #[test]
