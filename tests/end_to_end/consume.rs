@@ -1,9 +1,13 @@
 //! basic.consume and basic.deliver.
 
-use leveret_tests::requests::{ack, consume, consume_no_ack, passive_queue, queue, table, text};
+use leveret_tests::requests::{
+    ack, consume, consume_no_ack, durable_queue, passive_queue, queue, table, text,
+};
 use leveret_tests::{Publish, Server};
+use leveret_wire::AMQPValue;
 use leveret_wire::method::basic;
 use leveret_wire::method::basic::Consume;
+use leveret_wire::method::queue as queues;
 
 #[test]
 fn a_delivery_says_where_the_message_came_from() {
@@ -226,6 +230,89 @@ fn a_priority_must_be_a_number() {
         ..consume("q", "c")
     };
     client.call(1, other);
+}
+
+#[test]
+fn arguments_are_checked_in_rabbitmqs_order() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.call(1, queue("q"));
+    let quorum = queues::Declare {
+        arguments: table([("x-queue-type", text("quorum"))]),
+        ..durable_queue("qq")
+    };
+    client.call(1, quorum);
+    let (yes, word) = (AMQPValue::Boolean(true), text("word"));
+    let expected = "\"expected integer, got";
+    let all = [
+        ("x-priority", word.clone()),
+        ("x-cancel-on-ha-failover", word.clone()),
+        ("x-stream-offset", word.clone()),
+    ];
+    let priority =
+        |found: &str| format!("x-priority' for queue 'q' in vhost '/': {expected} {found}\"");
+    let cancel = |found: &str| {
+        format!(
+            "x-cancel-on-ha-failover' for queue 'q' in vhost '/': {{unacceptable_type,{found}}}"
+        )
+    };
+    let foreign = |key: &str, queue: &str, kind: &str| {
+        format!("{key}' for queue '{queue}' in vhost '/' of queue type rabbit_{kind}_queue")
+    };
+    let steps = [
+        ("q", all.to_vec(), priority("longstr")),
+        ("q", vec![("x-priority", yes.clone())], priority("bool")),
+        ("q", vec![("x-priority", AMQPValue::Void)], priority("void")),
+        (
+            "q",
+            vec![("x-priority", AMQPValue::Timestamp(5))],
+            priority("timestamp"),
+        ),
+        (
+            "q",
+            vec![("x-priority", AMQPValue::Double(1.0))],
+            priority("double"),
+        ),
+        ("q", all[1..].to_vec(), cancel("longstr")),
+        (
+            "q",
+            vec![(all[1].0, AMQPValue::LongInt(1))],
+            cancel("signedint"),
+        ),
+        (
+            "q",
+            vec![(all[1].0, yes.clone()), all[2].clone()],
+            foreign(all[2].0, "q", "classic"),
+        ),
+        (
+            "qq",
+            vec![(all[1].0, yes.clone())],
+            foreign(all[1].0, "qq", "quorum"),
+        ),
+        (
+            "qq",
+            vec![all[1].clone()],
+            foreign(all[1].0, "qq", "quorum"),
+        ),
+        (
+            "qq",
+            vec![(all[2].0, AMQPValue::LongLongInt(5))],
+            foreign(all[2].0, "qq", "quorum"),
+        ),
+    ];
+    for (queue, arguments, text) in steps {
+        let bad = Consume {
+            arguments: table(arguments),
+            ..consume(queue, "c")
+        };
+        let text = format!("PRECONDITION_FAILED - invalid arg '{text}");
+        client.expect_refused(1, bad, 406, &text);
+    }
+    let good = Consume {
+        arguments: table([(all[1].0, yes), ("x-max-age", word)]),
+        ..consume("q", "c")
+    };
+    client.call(1, good);
 }
 
 #[test]

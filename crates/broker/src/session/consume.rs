@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use leveret_store::Ticket;
 use leveret_wire::method::basic;
-use leveret_wire::{AMQPClass, FieldTable, type_name};
+use leveret_wire::{AMQPClass, AMQPValue, FieldTable, type_name};
 
 use super::channel::{GetAnswer, Held};
 use super::{Failure, Output, Session};
 use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
-use crate::vhost::{REPLY_TO, generated_name, integer};
+use crate::vhost::{REPLY_TO, generated_name, integer, module_name};
+
+/// Arguments of basic.consume (RabbitMQ pages "Consumer Priorities", "Classic Queue Mirroring", "Streams").
+const PRIORITY: &str = "x-priority";
+const CANCEL_ON_FAILOVER: &str = "x-cancel-on-ha-failover";
+const STREAM_OFFSET: &str = "x-stream-offset";
 
 /// A consumer of this session.
 #[derive(Debug)]
@@ -115,7 +120,11 @@ impl Session {
         } else {
             self.vhost.accessible_queue(&name, self.access)?
         };
-        let priority = self.consumer_priority(&queue, &consume.arguments)?;
+        let priority = if is_reply {
+            0
+        } else {
+            self.consumer_priority(&queue, &consume.arguments)?
+        };
         if queue.properties().options.is_quorum() && channel.credit.limited() {
             let text = format!(
                 "{} does not support global qos",
@@ -205,21 +214,43 @@ impl Session {
     }
 
     fn consumer_priority(&self, queue: &Queue, arguments: &FieldTable) -> Result<i32, Failure> {
-        let Some(value) = arguments.inner().get("x-priority") else {
-            return Ok(0);
+        let arguments = arguments.inner();
+        let invalid = |key: &str, why: String| {
+            let what = self.vhost.queue_text(queue.name());
+            Err(Failure::precondition_failed(format!(
+                "invalid arg '{key}' for {what}{why}"
+            )))
         };
-        match integer(value) {
+        let foreign = || {
+            let kind = module_name(queue.properties().options.queue_type);
+            format!(" of queue type {kind}")
+        };
+        let priority = match arguments.get(PRIORITY).map(|value| (value, integer(value))) {
+            None => 0,
+            Some((value, None)) => {
+                let found = type_name(value);
+                return invalid(PRIORITY, format!(": \"expected integer, got {found}\""));
+            }
             // Beyond the range of priorities anybody uses, order is all that matters.
-            Some(priority) => Ok(i32::try_from(priority).unwrap_or(if priority < 0 {
-                i32::MIN
-            } else {
-                i32::MAX
-            })),
-            None => Err(Failure::precondition_failed(format!(
-                "invalid arg 'x-priority' for {}: \"expected integer, got {}\"",
-                self.vhost.queue_text(queue.name()),
-                type_name(value)
-            ))),
+            Some((_, Some(priority))) => {
+                i32::try_from(priority).unwrap_or(if priority < 0 { i32::MIN } else { i32::MAX })
+            }
+        };
+        match arguments.get(CANCEL_ON_FAILOVER) {
+            Some(_) if queue.properties().options.is_quorum() => {
+                return invalid(CANCEL_ON_FAILOVER, foreign());
+            }
+            None | Some(AMQPValue::Boolean(_)) => {}
+            Some(other) => {
+                let found = type_name(other);
+                return invalid(
+                    CANCEL_ON_FAILOVER,
+                    format!(": {{unacceptable_type,{found}}}"),
+                );
+            }
+        }
+        if arguments.contains_key(STREAM_OFFSET) {
+            return invalid(STREAM_OFFSET, foreign());
         }
     }
 

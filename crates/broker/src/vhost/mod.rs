@@ -30,7 +30,7 @@ use crate::counters::QueueTotals;
 use crate::definitions;
 use crate::queue::Queue;
 
-pub(crate) use self::arguments::options as queue_options;
+pub(crate) use self::arguments::{module_name, options as queue_options};
 pub(crate) use self::equivalence::integer;
 use self::histories::History;
 pub(crate) use self::histories::HistoryMemory;
