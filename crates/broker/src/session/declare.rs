@@ -190,7 +190,7 @@ impl Session {
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, delete.queue.as_str())?;
         let (messages, ticket) = match self.vhost.queue(&name) {
-            None => (0, Ticket::NONE),
+            None => (0, self.vhost.settled_by()),
             Some(queue) => {
                 self.vhost.check_owner(&queue, self.access)?;
                 if queue.properties().options.is_quorum() {

@@ -149,6 +149,8 @@ impl Session {
                     self.send_delivery(number, delivery, output);
                     return;
                 }
+                // It takes room until it is said, so that no more of them come than there is room for.
+                self.encoded_bytes -= delivery.entry.cost();
                 let consumer_tag = Arc::clone(&consumer.tag);
                 let no_ack = consumer.no_ack;
                 let message = unsent(consumer, delivery);
@@ -213,6 +215,7 @@ impl Session {
     /// Send a delivery that was held back.
     fn send_held(&mut self, number: u16, held: HeldDelivery, output: &mut impl Output) {
         let mut message = held.message;
+        self.encoded_bytes += message.entry.cost();
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
@@ -434,7 +437,10 @@ impl Session {
         let mut others = VecDeque::with_capacity(held.len());
         for item in held {
             match item {
-                Held::Delivery(held) => self.take_back(number, held.no_ack, held.message),
+                Held::Delivery(held) => {
+                    self.encoded_bytes += held.message.entry.cost();
+                    self.take_back(number, held.no_ack, held.message);
+                }
                 Held::Get {
                     queue,
                     no_ack,
@@ -486,13 +492,13 @@ impl Session {
             }
             Notice::Got { .. }
             | Notice::Cancelled { .. }
+            | Notice::Alarms
             | Notice::CheckTimeouts
             | Notice::Close(_) => {}
         }
     }
 }
 
-            | Notice::Alarms
 /// A delivery that has not been sent.
 fn unsent(consumer: &Consumer, delivery: Delivery) -> Unacked {
     Unacked {

@@ -60,13 +60,18 @@ impl Vhost {
             .router
             .bind(binding.clone())
             .map_err(|error| self.bind_failure(&error, binding))?;
+        let lasting = topology.is_durable(binding);
         if !added {
-            return Ok(Ticket::NONE);
+            return Ok(if lasting {
+                self.settled_by()
+            } else {
+                Ticket::NONE
+            });
         }
         topology.bindings += 1;
         self.changed();
         let mut changes = Vec::new();
-        if topology.is_durable(binding) {
+        if lasting {
             changes.push(definitions::put_binding(&self.name, binding));
         }
         let ticket = self.store_changes(changes)?;
@@ -84,7 +89,7 @@ impl Vhost {
         }
         let mut topology = self.topology.write();
         if !topology.router.has_binding(binding) {
-            return Ok(Ticket::NONE);
+            return Ok(self.settled_by());
         }
         if let Destination::Queue(name) = &binding.destination
             && let Some(queue) = topology

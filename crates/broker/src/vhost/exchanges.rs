@@ -26,7 +26,11 @@ impl Vhost {
         let mut topology = self.topology.write();
         if let Some(current) = topology.router.exchange(name) {
             equivalent(declare, kind, current, &what).map_err(Failure::precondition_failed)?;
-            return Ok(Ticket::NONE);
+            return Ok(if current.durable {
+                self.settled_by()
+            } else {
+                Ticket::NONE
+            });
         }
         if name.starts_with(RESERVED_PREFIX) {
             return Err(Failure::access_refused(format!(
@@ -80,7 +84,7 @@ impl Vhost {
         }
         let mut topology = self.topology.write();
         let Some(exchange) = topology.router.exchange(name) else {
-            return Ok(Ticket::NONE);
+            return Ok(self.settled_by());
         };
         let durable = exchange.durable;
         if delete.if_unused && topology.router.is_used(name) {

@@ -63,6 +63,8 @@ pub struct Vhost {
     /// Itself, for its queues.
     this: Weak<Self>,
     generation: AtomicU64,
+    /// Ticket of the last change of a definition.
+    last_change: AtomicU64,
     topology: RwLock<Topology>,
     /// Reply queues of direct reply-to, by name.
     replies: RwLock<FxHashMap<Box<[u8]>, Arc<Queue>>>,
@@ -141,6 +143,7 @@ impl Vhost {
             shared,
             this: Weak::clone(this),
             generation: AtomicU64::new(1),
+            last_change: AtomicU64::new(0),
             topology,
             replies: RwLock::default(),
         })
@@ -258,10 +261,17 @@ impl Vhost {
 
     fn store_changes(&self, changes: Vec<Change>) -> Result<Ticket, StoreError> {
         if changes.is_empty() {
-            Ok(Ticket::NONE)
-        } else {
-            self.shared.store.change(changes)
+            return Ok(Ticket::NONE);
         }
+        let ticket = self.shared.store.change(changes)?;
+        self.last_change.fetch_max(ticket.0, Ordering::Relaxed);
+        Ok(ticket)
+    }
+
+    /// When what the topology says now is durable: an answer that there is nothing left to do waits
+    /// for whoever did it.
+    pub(crate) fn settled_by(&self) -> Ticket {
+        Ticket(self.last_change.load(Ordering::Relaxed))
     }
 }
 

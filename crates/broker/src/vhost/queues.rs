@@ -76,10 +76,15 @@ impl Vhost {
         {
             self.equivalent_queue(declare, queue, access)?;
             queue.touch();
+            let lasting = queue.properties().is_lasting();
             return Ok(DeclaredQueue {
                 queue: Arc::clone(queue),
                 created: false,
-                ticket: Ticket::NONE,
+                ticket: if lasting {
+                    self.settled_by()
+                } else {
+                    Ticket::NONE
+                },
             });
         }
         let limit = self.shared.limits.queues_per_vhost;
@@ -156,7 +161,7 @@ impl Vhost {
         let mut topology = self.topology.write();
         let messages = match queue.delete(if_unused, if_empty, effects) {
             Ok(messages) => messages,
-            Err(DeleteRefused::Gone) => return Ok((0, Ticket::NONE)),
+            Err(DeleteRefused::Gone) => return Ok((0, self.settled_by())),
             Err(DeleteRefused::InUse) => {
                 return Err(Failure::precondition_failed(format!(
                     "{} in use",

@@ -1,11 +1,13 @@
 //! Answers that wait for the disk, and everything on the channel that must stay behind them.
 
-use leveret_wire::method::exchange;
+use leveret_wire::FieldTable;
+use leveret_wire::method::{exchange, queue};
 
 use super::rig::{
-    Client, Node, cancel, consume, consume_no_ack, declare, declare_durable, declare_exchange,
-    delete, get, persistent, to,
+    Client, Node, bind, cancel, consume, consume_no_ack, declare, declare_durable,
+    declare_exchange, delete, get, persistent, to,
 };
+use crate::Limits;
 
 /// A client with a transient queue `q` that holds `a` and `b`.
 fn client(node: &Node) -> Client {
@@ -353,4 +355,107 @@ fn confirms_are_not_held_by_another_channels_answer() {
     client.call(1, declare_durable("d"));
     client.publish(2, persistent("q", "c"));
     assert_eq!(client.heard(), ["2 ack 1"]);
+}
+
+#[test]
+fn whoever_finds_it_done_waits_for_whoever_did_it() {
+    let node = Node::new();
+    let mut first = node.client();
+    let mut second = node.client();
+    let exchange = || exchange::Declare {
+        durable: true,
+        ..declare_exchange("x", "direct")
+    };
+    let unbind = || queue::Unbind {
+        queue: "d".into(),
+        exchange: "x".into(),
+        routing_key: "k".into(),
+        arguments: FieldTable::default(),
+    };
+    let delete_exchange = || exchange::Delete {
+        exchange: "x".into(),
+        ..exchange::Delete::default()
+    };
+    type Step<'a> = (&'a str, Box<dyn Fn(&mut Client) + 'a>);
+    let steps: [Step<'_>; 7] = [
+        (
+            "declare-ok d 0 0",
+            Box::new(|client| client.call(1, declare_durable("d"))),
+        ),
+        (
+            "exchange.declare-ok",
+            Box::new(|client| client.call(1, exchange())),
+        ),
+        (
+            "bind-ok",
+            Box::new(|client| client.call(1, bind("d", "x", "k"))),
+        ),
+        ("unbind-ok", Box::new(|client| client.call(1, unbind()))),
+        (
+            "exchange.delete-ok",
+            Box::new(|client| client.call(1, delete_exchange())),
+        ),
+        (
+            "delete-ok 0",
+            Box::new(|client| client.call(1, delete("d"))),
+        ),
+        (
+            "declare-ok d 0 0",
+            Box::new(|client| client.call(1, declare_durable("d"))),
+        ),
+    ];
+    for (answer, step) in steps {
+        step(&mut first);
+        step(&mut second);
+        assert!(
+            second.heard().is_empty(),
+            "{answer}: the first is not answered yet"
+        );
+        node.sync();
+        let answer = [format!("1 {answer}")];
+        assert_eq!(first.heard(), answer);
+        assert_eq!(second.heard(), answer);
+    }
+    // When nothing is on its way, nothing is waited for; what needs no disk never waits.
+    first.call(1, declare_durable("d"));
+    assert_eq!(first.heard(), ["1 declare-ok d 0 0"]);
+    second.call(1, declare("transient"));
+    first.call(2, declare_durable("other"));
+    second.call(1, declare("transient"));
+    assert_eq!(second.heard(), ["1 declare-ok transient 0 0"; 2]);
+}
+
+#[test]
+fn what_is_held_back_takes_the_room_of_what_waits_for_the_socket() {
+    for no_ack in [true, false] {
+        let node = Node::with_limits(Limits {
+            outbox_high_bytes: 2_000,
+            outbox_low_bytes: 500,
+            ..Limits::default()
+        });
+        let mut client = node.client();
+        let mut publisher = node.client();
+        publisher.call(1, declare("q"));
+        client.call(1, declare_durable("d"));
+        let start = if no_ack {
+            consume_no_ack("q", "c")
+        } else {
+            consume("q", "c")
+        };
+        client.call(1, start);
+        for number in 0..100 {
+            publisher.publish(1, to("q", &number.to_string()));
+            publisher.flush();
+            assert!(client.heard().is_empty());
+        }
+        let (ready, ..) = node.counts();
+        assert!(ready > 80, "{ready} are left for others");
+        node.sync();
+        let heard = client.heard();
+        let mark = heard.len() - 100;
+        assert_eq!(heard[..mark], ["1 declare-ok d 0 0", "1 consume-ok c"]);
+        for (number, line) in heard[mark..].iter().enumerate() {
+            assert_eq!(*line, format!("1 deliver c {} {number}", number + 1));
+        }
+    }
 }
