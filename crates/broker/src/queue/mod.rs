@@ -217,12 +217,13 @@ impl Queue {
         self.state.lock().deleted
     }
 
-    /// Start a consumer. `Err(())`: the queue is gone.
+    /// Start a consumer. If the store does not take its first deliveries, it is there all the same,
+    /// and goes with its connection, which that error ends.
     pub(crate) fn add_consumer(
         self: &Arc<Self>,
         consumer: NewConsumer,
         effects: &mut Effects,
-    ) -> Result<ConsumerId, ConsumeRefused> {
+    ) -> Result<(ConsumerId, Result<(), StoreError>), ConsumeRefused> {
         let mut state = self.state.lock();
         if state.deleted {
             return Err(ConsumeRefused::Gone);
@@ -235,9 +236,7 @@ impl Queue {
         }
         let id = state.consumers.add(consumer);
         let before = state.ready.memory();
-        self.deliver_and_unlock(state, before, effects)
-            .map_err(ConsumeRefused::Store)?;
-        Ok(id)
+        Ok((id, self.deliver_and_unlock(state, before, effects)))
     }
 
     /// End a consumer. `true`: it was the last one of an auto-delete queue, which is to be
@@ -466,6 +465,7 @@ impl Queue {
                 Err(error) => {
                     tracing::error!(queue = %queue.properties.name, %error, "cannot read the backlog");
                     state.ready.page_in_failed(read);
+                    queue.read_later(state);
                     return;
                 }
             }
@@ -503,7 +503,6 @@ struct Pass {
 #[derive(Debug)]
 pub(crate) enum ConsumeRefused {
     Gone,
-    /// Protocol.md 9.2.
+    /// Somebody has it for himself, or this one would.
     InExclusiveUse,
-    Store(StoreError),
 }

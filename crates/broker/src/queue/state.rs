@@ -48,7 +48,7 @@ pub(crate) struct QueueState {
     pub(crate) last_used: Time,
     /// Dead letters that no queue has taken yet (strategy at-least-once).
     pub(crate) kept: Vec<(Entry, Reason)>,
-    /// When they are tried again.
+    /// When they are tried again, or the backlog is that could not be read.
     pub(crate) retry_at: Time,
 }
 

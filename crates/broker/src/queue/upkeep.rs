@@ -17,6 +17,9 @@ use crate::time::Time;
 /// Milliseconds until dead letters that no queue took are tried again.
 const RETRY_AFTER: u64 = 5_000;
 
+/// Milliseconds until a backlog that could not be read is read again.
+const READ_AGAIN_AFTER: u64 = 1_000;
+
 impl Queue {
     /// The time, if the queue or one of its messages needs to know it. Other queues never
     /// read the clock.
@@ -178,6 +181,18 @@ impl Queue {
         drop(state);
         if let Some(peek) = peek {
             self.page_in(peek, false);
+        }
+    }
+
+    /// The backlog could not be read: the timer tries again, whether or not anybody uses the queue
+    /// until then.
+    pub(super) fn read_later(self: &Arc<Self>, mut state: MutexGuard<'_, QueueState>) {
+        let again = self.clock().now().after(READ_AGAIN_AFTER);
+        state.retry_at = state.retry_at.min(again);
+        let waker = self.set_timer(&mut state);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 

@@ -78,13 +78,13 @@ impl Session {
             channel.credit.add(uncounted);
             channel.credit.set_limit(count);
         } else {
+            // As in RabbitMQ, a limit for each consumer lifts the one that the channel shares.
+            channel.credit.set_limit(0);
             channel.prefetch = count;
         }
         let ok = AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}));
         self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         self.resume_stalled()
-            // As in RabbitMQ, a limit for each consumer lifts the one that the channel shares.
-            channel.credit.set_limit(0);
     }
 
     pub(super) fn consume(
@@ -153,8 +153,8 @@ impl Session {
             prefetch: channel.prefetch,
             priority,
         };
-        match queue.add_consumer(new, &mut self.effects) {
-            Ok(id) => {
+        let delivered = match queue.add_consumer(new, &mut self.effects) {
+            Ok((id, delivered)) => {
                 if let Some(consumer) = self
                     .consumers
                     .consumers
@@ -163,6 +163,7 @@ impl Session {
                 {
                     consumer.id = Some(id);
                 }
+                delivered
             }
             Err(refused) => {
                 self.consumers.remove(key);
@@ -173,10 +174,9 @@ impl Session {
                         "{} in exclusive use",
                         self.vhost.queue_text(&name)
                     )),
-                    ConsumeRefused::Store(error) => error.into(),
                 });
             }
-        }
+        };
         self.counters.consumers_opened.add(1);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.consumers.insert(Arc::clone(&tag), key);
@@ -184,6 +184,8 @@ impl Session {
                 channel.replies = Some((key, queue));
             }
         }
+        // Only now: the end of the connection takes back what the consumer was given.
+        delivered?;
         if !consume.nowait {
             let ok = basic::ConsumeOk {
                 consumer_tag: short(&tag),
@@ -213,6 +215,8 @@ impl Session {
         self.vhost.open_reply_queue(self.access)
     }
 
+    /// Check the arguments of a basic.consume, in RabbitMQ's order; gives the priority. What is no
+    /// argument of a consumer is passed over.
     fn consumer_priority(&self, queue: &Queue, arguments: &FieldTable) -> Result<i32, Failure> {
         let arguments = arguments.inner();
         let invalid = |key: &str, why: String| {
@@ -252,6 +256,7 @@ impl Session {
         if arguments.contains_key(STREAM_OFFSET) {
             return invalid(STREAM_OFFSET, foreign());
         }
+        Ok(priority)
     }
 
     pub(super) fn cancel(

@@ -165,7 +165,12 @@ impl<S: Store> Rig<S> {
             prefetch,
             priority,
         };
-        self.queue.add_consumer(new, &mut self.effects)
+        self.queue
+            .add_consumer(new, &mut self.effects)
+            .map(|(id, delivered)| {
+                delivered.unwrap();
+                id
+            })
     }
 
     pub(super) fn get(&mut self, no_ack: bool, reader: &Reader, request: u64) -> GetOutcome {

@@ -283,3 +283,43 @@ fn a_publisher_of_transient_messages_is_not_held_back() {
     assert!(client.is_woken());
     assert!(client.wants_input());
 }
+
+#[test]
+fn a_consumer_that_the_store_refuses_leaves_nothing_behind() {
+    let node = node();
+    let mut client = client(&node);
+    client.publish(1, persistent("d", "a"));
+    client.skip();
+    let mut other = node.client();
+    node.store.fail(Call::Append, 1, StoreError::Full);
+    other.try_call(1, consume("d", "c")).unwrap_err();
+    other.close();
+    assert_eq!(node.counts(), (1, 0, 0));
+    client.call(1, consume("d", "n"));
+    let heard = client.heard();
+    assert_eq!(heard.last().unwrap(), "1 deliver n 1 a");
+}
+
+#[test]
+fn a_backlog_that_can_not_be_read_is_read_again_by_the_timer() {
+    let node = node();
+    let mut client = client(&node);
+    client.publish(1, persistent("d", "a"));
+    client.skip();
+    sync(&node);
+    let store = FaultyStore::new(node.store.inner().reopen());
+    let broken = || StoreError::Unavailable("for a test".to_owned());
+    store.fail(Call::Fetch, 1, broken());
+    let after = Node::on(store, Limits::default());
+    after.store.inner().answer();
+    after.store.fail(Call::Fetch, 1, broken());
+    let mut reader = after.client();
+    reader.call(1, consume("d", "t"));
+    after.store.inner().answer();
+    assert_eq!(reader.heard(), ["1 consume-ok t"]);
+    let again = after.broker.next_deadline().expect("the timer knows of it");
+    after.broker.run_deadlines(again);
+    after.store.inner().answer();
+    assert_eq!(reader.heard(), ["1 deliver t 1 a"]);
+    assert_eq!(after.broker.next_deadline(), None);
+}
