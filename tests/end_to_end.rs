@@ -48,6 +48,7 @@ mod end_to_end {
     mod queues;
     mod recent_history;
     mod recover;
+    mod reply_to;
     mod returns;
     mod round_robin;
     mod routing_headers;

@@ -1,11 +1,18 @@
 //! Where messages go, and that remembered routes are forgotten when the topology changes.
 
+use std::collections::BTreeSet;
+
+use leveret_store::{MemoryStore, Store as _};
 use leveret_wire::method::{exchange, queue};
-use leveret_wire::{AMQPValue, FieldTable};
+use leveret_wire::properties::Property;
+use leveret_wire::{AMQPValue, FieldTable, PropertiesBuilder};
 
 use super::rig::{
-    Client, Node, bind, consume, consume_no_ack, declare, declare_exchange, delete, get, routed, to,
+    Client, Node, bind, consume, consume_no_ack, declare, declare_exchange, delete, get, routed,
+    to, with_properties,
 };
+use crate::users::UserRecord;
+use crate::{Limits, definitions};
 
 /// A client with queues `p` and `q`, a direct exchange `x`, and `p` bound to it by `k`.
 fn client(node: &Node) -> Client {
@@ -212,10 +219,7 @@ fn a_headers_exchange_looks_at_each_message() {
         let headers = headers.into_content();
         let mut properties = PropertiesBuilder::new();
         properties.headers(Some(&headers));
-        client.publish(
-            1,
-            super::rig::with_properties("amq.headers", "", "m", &properties),
-        );
+        client.publish(1, with_properties("amq.headers", "", "m", &properties));
         assert_eq!(client.heard().len(), reached, "{color}");
     }
     client.publish(1, routed("amq.headers", "", "none"));
@@ -357,4 +361,46 @@ fn a_run_of_one_read_reaches_each_queue_in_order() {
             .collect();
         assert_eq!(bodies, (first..30).step_by(3).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_reply_address_means_nothing_in_another_vhost() {
+    const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+    let store = MemoryStore::new();
+    let vhosts = BTreeSet::from(["/".to_owned(), "other".to_owned()]);
+    let user = UserRecord::new("guest", Vec::new(), vhosts).unwrap();
+    let stored = vec![
+        definitions::put_vhost("/"),
+        definitions::put_vhost("other"),
+        definitions::put_user("guest", &user),
+    ];
+    store.change(stored).unwrap();
+    let node = Node::on(store, Limits::default());
+    let mut asking = node.client();
+    asking.call(1, consume_no_ack(REPLY_TO, "r"));
+    asking.call(1, declare("q"));
+    let mut properties = PropertiesBuilder::new();
+    properties.text(Property::ReplyTo, Some(REPLY_TO.as_bytes()));
+    asking.publish(1, with_properties("", "q", "request", &properties));
+    asking.skip();
+    asking.call(1, get("q"));
+    asking.heard();
+    let address = asking.messages()[0].properties().reply_to().unwrap();
+    let address = String::from_utf8(address.to_vec()).unwrap();
+    let mut stranger = node.connect_to("other", "guest", true);
+    stranger.open(1);
+    stranger.publish_mandatory(1, to(&address, "astray"));
+    assert_eq!(stranger.heard(), ["1 return astray"]);
+    stranger.call(
+        1,
+        queue::Declare {
+            passive: true,
+            ..declare(&address)
+        },
+    );
+    assert!(stranger.heard()[0].starts_with("1 close 404 NOT_FOUND"));
+    let mut answering = node.client();
+    answering.publish(1, to(&address, "reply"));
+    answering.flush();
+    assert_eq!(asking.heard(), ["1 deliver r 2 reply"]);
 }
