@@ -218,6 +218,14 @@ impl Client<'_> {
         exists
     }
 
+    pub(crate) fn purge(&mut self, queue: &str) -> Vec<String> {
+        let purge = queue::Purge {
+            queue: queue.into(),
+            nowait: false,
+        };
+        self.call(AMQPClass::Queue(queue::AMQPMethod::Purge(purge)))
+    }
+
     pub(crate) fn delete(&mut self, queue: &str) -> Vec<String> {
         let delete = queue::Delete {
             queue: queue.into(),
@@ -445,14 +453,6 @@ impl Output for Told {
     fn accept_channel_close(&mut self, channel: u16) {
         self.lines.push(format!("{channel} close-ok"));
     }
-}
-
-pub(crate) fn body(message: &Message) -> String {
-    String::from_utf8_lossy(message.body()).into_owned()
-}
-
-pub(crate) fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
-    let mut table = FieldTable::default();
 
     fn block(&mut self, reason: &str) {
         self.lines.push(format!("block {reason}"));
@@ -461,6 +461,14 @@ pub(crate) fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
     fn unblock(&mut self) {
         self.lines.push("unblock".to_owned());
     }
+}
+
+pub(crate) fn body(message: &Message) -> String {
+    String::from_utf8_lossy(message.body()).into_owned()
+}
+
+pub(crate) fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
     for (key, value) in entries {
         table.insert((*key).into(), value.clone());
     }

@@ -2,5 +2,6 @@
 
 mod expiry;
 mod limits;
+mod model;
 mod options;
 mod priorities;
