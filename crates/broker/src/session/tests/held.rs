@@ -359,6 +359,7 @@ fn confirms_are_not_held_by_another_channels_answer() {
 
 #[test]
 fn whoever_finds_it_done_waits_for_whoever_did_it() {
+    type Step<'a> = (&'a str, Box<dyn Fn(&mut Client) + 'a>);
     let node = Node::new();
     let mut first = node.client();
     let mut second = node.client();
@@ -376,7 +377,6 @@ fn whoever_finds_it_done_waits_for_whoever_did_it() {
         exchange: "x".into(),
         ..exchange::Delete::default()
     };
-    type Step<'a> = (&'a str, Box<dyn Fn(&mut Client) + 'a>);
     let steps: [Step<'_>; 7] = [
         (
             "declare-ok d 0 0",

@@ -226,7 +226,7 @@ impl World {
                 let Some(target) = self.lines[source].options.dead_letter else {
                     continue;
                 };
-                known.deaths = died(known.deaths, reason, &name(source));
+                known.deaths = died(&known.deaths, reason, &name(source));
                 if reason != "rejected" && is_cycle(&known.deaths, &name(target)) {
                     continue;
                 }
@@ -289,7 +289,7 @@ fn from(queue: usize, dead: Vec<(Known, &'static str)>) -> Vec<(usize, Known, &'
         .collect()
 }
 
-fn died(deaths: Deaths, reason: &str, queue: &str) -> Deaths {
+fn died(deaths: &Deaths, reason: &str, queue: &str) -> Deaths {
     let is_same = |death: &(String, String, i64)| death.0 == reason && death.1 == queue;
     let before = deaths.iter().find(|death| is_same(death));
     let count = before.map_or(1, |(_, _, count)| count + 1);
