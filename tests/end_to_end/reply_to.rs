@@ -249,11 +249,8 @@ fn a_malformed_address_is_a_name_that_nobody_has() {
         answering.expect_return(1);
         answering.expect_refused(1, passive_queue(name), 404, &no_queue(name));
     }
-    answering.publish(
-        1,
-        &Publish::to("", b"amq.rabbitmq.reply-to.\xff\x00").mandatory(),
-    );
-    answering.expect_return(1);
+    answering.publish(1, &Publish::to("", b"amq.rabbitmq.reply-to.\xff\x00"));
+    answering.expect_quiet(1);
     asking.expect_quiet(1);
 }
 

@@ -40,7 +40,7 @@ pub(super) struct HeldPublish {
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     pub(super) publishes: Vec<HeldPublish>,
-    /// Body octets of the publishes.
+    /// Octets of the publishes.
     pub(super) bytes: usize,
     pub(super) settled: Vec<(Settlement, Vec<Unacked>)>,
     /// The last durable publish of the commit before this transaction: until it is on the disk that
@@ -113,7 +113,8 @@ impl Session {
         else {
             return Ok(());
         };
-        transaction.bytes += message.memory();
+        let names = queues.as_ref().map_or(0, Vec::len) * size_of::<Arc<str>>();
+        transaction.bytes += message.memory() + names;
         if transaction.bytes > limit {
             return Err(Failure::precondition_failed(format!(
                 "transaction is larger than configured max size {limit}"
