@@ -47,9 +47,9 @@ impl Connection {
         }
     }
 
-    /// The machine's own hard error. A peer that has not finished the handshake is not told.
+    /// The machine's own hard error. A peer that has not come as far as tune-ok is not told.
     pub(super) fn fail(&mut self, error: ConnectionError, now: Duration) -> Event {
-        if self.phase == Phase::Running {
+        if matches!(self.phase, Phase::Opening | Phase::Running) {
             self.send_close(&error, now);
         } else {
             self.phase = Phase::Ending {

@@ -1,6 +1,6 @@
-//! From the protocol header to `open-ok`: one expected method at a time, heartbeats ignored. Whoever
-//! sends anything else gets silence and, after a delay, the end of the TCP connection: a peer that
-//! has not logged in is not talked to.
+//! From the protocol header to `open-ok`: one expected method at a time, heartbeats ignored. Up to
+//! tune-ok, whoever sends anything else gets silence and, after a delay, the end of the TCP
+//! connection: a peer that has not logged in is not talked to.
 
 use std::time::Duration;
 

@@ -415,9 +415,11 @@ fn undecodable(error: &MethodError) -> ConnectionError {
     match error {
         MethodError::FieldTable { .. } => ConnectionError::syntax_error(error),
         MethodError::UnknownMethod { .. } => ConnectionError::not_implemented(error),
-        MethodError::TooShort { .. }
-        | MethodError::Undecodable { .. }
-        | MethodError::Utf8 { .. } => ConnectionError::frame_error(error),
+        // RabbitMQ names no method here.
+        MethodError::Utf8 { .. } => return ConnectionError::frame_error(error),
+        MethodError::TooShort { .. } | MethodError::Undecodable { .. } => {
+            ConnectionError::frame_error(error)
+        }
     }
     .at(class, method)
 }

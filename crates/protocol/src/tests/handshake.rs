@@ -316,13 +316,24 @@ fn anything_unexpected_before_open_ok_is_dropped_in_silence() {
         let mut script = Script::tuning(Config::default());
         script.sends(&frame).expect_silent_drop();
     }
-    // A frame over 8192 octets is legal after tune-ok.
-    let mut unexpected = never_expected();
-    unexpected.pop();
-    for frame in [unexpected, vec![start_ok, frames::tune_ok(9, 4_096, 0)]].concat() {
+}
+
+#[test]
+fn after_tune_ok_what_is_unexpected_is_told() {
+    let state = "CHANNEL_ERROR - unexpected method in connection state opening";
+    let channel_open = "UNEXPECTED_FRAME - type 1, all octets = <<0,20,0,10,0>>";
+    let unexpected = [
+        (frames::connection_close(), 504, state, 10, 50),
+        (frames::tune_ok(9, 4_096, 0), 504, state, 10, 31),
+        (frames::channel_open(0), 504, state, 20, 10),
+        (frames::channel_open(1), 505, channel_open, 0, 0),
+    ];
+    for (frame, code, text, class, method) in unexpected {
         let mut script = Script::tuning(Config::default());
         script.sends(&frames::tune_ok(2_047, 131_072, 0));
-        script.sends(&frame).expect_silent_drop();
+        script
+            .sends(&frame)
+            .expect_hard_error(code, text, class, method);
     }
 }
 
