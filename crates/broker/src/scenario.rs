@@ -299,6 +299,15 @@ impl Client<'_> {
         self.told.messages.pop()
     }
 
+    /// basic.get without an ack, and what is told for it.
+    pub(crate) fn get_told(&mut self, queue: &str) -> Vec<String> {
+        let get = basic::Get {
+            queue: queue.into(),
+            no_ack: true,
+        };
+        self.call(AMQPClass::Basic(basic::AMQPMethod::Get(get)))
+    }
+
     /// The bodies of all messages of a queue, taken out.
     pub(crate) fn drain(&mut self, queue: &str) -> Vec<String> {
         std::iter::from_fn(|| self.get(queue, true))

@@ -85,7 +85,14 @@ pub(super) fn record(death: &Death<'_>, headers: RawTable<'_>, drops_cc: bool) -
         .iter()
         .find(|entry| death.is_of(entry))
         .map(|entry| once_more(*entry));
-    let newest = again.unwrap_or_else(|| death.new_entry());
+    let newest = again.unwrap_or_else(|| {
+        let mut entry = death.new_entry();
+        // As in RabbitMQ, only the first entry of all keeps the order in which it is made.
+        if matches!(headers.get(DEATHS), Some(RawValue::Array(_))) {
+            entry.sort();
+        }
+        entry
+    });
     deaths.push(&RawValue::Table(newest.as_table()));
     for entry in before.iter().filter(|entry| !death.is_of(entry)) {
         deaths.push(&RawValue::Table(*entry));

@@ -332,7 +332,7 @@ impl Queue {
         }
         let now = self.now(&state);
         let outcome = if state.has_live(self, now, effects) {
-            match state.take_for_get(self, no_ack, effects) {
+            match state.take_for_get(self, no_ack, now, effects) {
                 Some(got) => GetOutcome::Got(got),
                 None => GetOutcome::Empty,
             }
@@ -372,11 +372,11 @@ impl Queue {
         if state.deleted {
             return Err(DeleteRefused::Gone);
         }
-        if if_unused && state.consumers.len() > 0 {
-            return Err(DeleteRefused::InUse);
-        }
         if if_empty && state.ready.len() > 0 {
             return Err(DeleteRefused::NotEmpty);
+        }
+        if if_unused && state.consumers.len() > 0 {
+            return Err(DeleteRefused::InUse);
         }
         let before = state.ready.memory();
         let count = state.delete(effects);

@@ -148,8 +148,9 @@ impl QueueState {
     /// Take the oldest message out for a basic.get.
     pub(crate) fn take_for_get(
         &mut self,
-        queue: &Queue,
+        queue: &Arc<Queue>,
         no_ack: bool,
+        now: Time,
         effects: &mut Effects,
     ) -> Option<Got> {
         let entry = self.ready.pop()?;
@@ -164,6 +165,8 @@ impl QueueState {
                 effects.delivered(queue.id, entry.seq);
             }
         }
+        // What stood behind it and is over does not remain.
+        self.has_live(queue, now, effects);
         Some(Got {
             entry,
             remaining: self.ready.len(),
@@ -177,7 +180,7 @@ impl QueueState {
             let Some(get) = self.gets.pop_front() else {
                 break;
             };
-            let got = self.take_for_get(queue, get.no_ack, effects);
+            let got = self.take_for_get(queue, get.no_ack, expired_by, effects);
             match get.mailbox.push(Notice::Got {
                 channel: get.channel,
                 request: get.request,

@@ -49,9 +49,13 @@ const KNOWN: [(&str, For, Check); 23] = [
     ("x-single-active-consumer", For::Both, check_flag),
     (QUEUE_TYPE, For::Both, check_type),
     ("x-quorum-initial-group-size", For::Quorum, check_size),
-    ("x-max-age", For::Neither, check_age),
-    ("x-stream-max-segment-size-bytes", For::Neither, check_count),
-    ("x-initial-cluster-size", For::Neither, check_size),
+    ("x-max-age", For::Neither, check_nothing),
+    (
+        "x-stream-max-segment-size-bytes",
+        For::Neither,
+        check_nothing,
+    ),
+    ("x-initial-cluster-size", For::Neither, check_nothing),
     ("x-queue-leader-locator", For::Quorum, check_locator),
     ("x-delivery-limit", For::Quorum, check_nothing),
     ("x-consumer-timeout", For::Both, check_count),
@@ -72,20 +76,22 @@ pub(crate) fn parse(arguments: &FieldTable, what: &str) -> Result<QueueOptions, 
             type_name(value)
         ));
     }
-    for (key, _, check) in KNOWN {
-        if let Some(value) = table.get(key) {
-            check(value, arguments)
-                .map_err(|reason| format!("invalid arg '{key}' for {what}: {reason}"))?;
-        }
+    let refused = |key, reason| format!("invalid arg '{key}' for {what}: {reason}");
+    if let Some(value) = table.get(QUEUE_TYPE) {
+        check_type(value, arguments).map_err(|reason| refused(QUEUE_TYPE, reason))?;
     }
     let queue_type = queue_type(arguments);
-    for (key, is_for, _) in KNOWN {
-        if table.contains_key(key) && !is_for.fits(queue_type) {
+    for (key, is_for, check) in KNOWN {
+        let Some(value) = table.get(key) else {
+            continue;
+        };
+        if !is_for.fits(queue_type) {
             return Err(format!(
                 "invalid arg '{key}' for {what} of queue type {}",
                 module_name(queue_type)
             ));
         }
+        check(value, arguments).map_err(|reason| refused(key, reason))?;
     }
     Ok(options(arguments))
 }
@@ -355,19 +361,6 @@ fn check_type(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 fn check_locator(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
     let allowed = ["client-local", "balanced", "random", "least-leaders"];
     one_of(value, &allowed, |_| "invalid_queue_locator_arg".to_owned())
-}
-
-fn check_age(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
-    let age = long_string(value)?;
-    let number = age.strip_suffix(['Y', 'M', 'D', 'h', 'm', 's']);
-    let is_valid = number.is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit())
-    });
-    if is_valid {
-        Ok(())
-    } else {
-        Err("invalid_max_age".to_owned())
-    }
 }
 
 #[cfg(test)]

@@ -92,16 +92,49 @@ pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
 fn value_word(value: &AMQPValue) -> String {
     match value {
         AMQPValue::LongString(text) => text.to_string(),
-        AMQPValue::Boolean(value) => bool_word(*value).to_owned(),
-        AMQPValue::Float(value) => value.to_string(),
-        AMQPValue::Double(value) => value.to_string(),
-        AMQPValue::Timestamp(value) => value.to_string(),
-        other => integer(other).map_or_else(|| format!("{other:?}"), |value| value.to_string()),
+        AMQPValue::ByteArray(octets) => String::from_utf8_lossy(octets.as_slice()).into_owned(),
+        other => term(other),
     }
+}
+
+/// The value as RabbitMQ prints it: an Erlang term.
+fn term(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => octets_term(text.as_bytes()),
+        AMQPValue::ShortString(text) => octets_term(text.as_str().as_bytes()),
+        AMQPValue::ByteArray(octets) => octets_term(octets.as_slice()),
+        AMQPValue::Boolean(value) => bool_word(*value).to_owned(),
+        // With a point always, as in 5.0.
+        AMQPValue::Float(value) => format!("{value:?}"),
+        AMQPValue::Double(value) => format!("{value:?}"),
+        AMQPValue::Timestamp(value) => value.to_string(),
+        AMQPValue::DecimalValue(value) => format!("{{{},{}}}", value.scale, value.value),
+        AMQPValue::Void => "undefined".to_owned(),
+        AMQPValue::FieldArray(items) => list(items.as_slice().iter().map(typed_term)),
+        AMQPValue::FieldTable(table) => list(table.inner().iter().map(|(key, value)| {
+            let key = octets_term(key.as_str().as_bytes());
+            format!("{{{key},{},{}}}", type_name(value), term(value))
+        })),
+        other => integer(other).map_or_else(String::new, |value| value.to_string()),
+    }
+}
+
+fn typed_term(value: &AMQPValue) -> String {
+    format!("{{{},{}}}", type_name(value), term(value))
+}
+
+fn list(terms: impl Iterator<Item = String>) -> String {
+    format!("[{}]", terms.collect::<Vec<_>>().join(","))
+}
+
+fn octets_term(octets: &[u8]) -> String {
+    format!("<<\"{}\">>", String::from_utf8_lossy(octets))
 }
 
 #[cfg(test)]
 mod tests {
+    use leveret_wire::DecimalValue;
+
     use super::*;
 
     fn table(value: Option<AMQPValue>) -> FieldTable {
@@ -137,6 +170,37 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn values_are_shown_as_rabbitmq_prints_them() {
+        let mut nested = FieldTable::default();
+        nested.insert("a".into(), AMQPValue::LongInt(5));
+        let shown = [
+            (AMQPValue::Double(5.0), "5.0", "double"),
+            (AMQPValue::Void, "undefined", "void"),
+            (
+                AMQPValue::DecimalValue(DecimalValue { scale: 0, value: 5 }),
+                "{0,5}",
+                "decimal",
+            ),
+            (AMQPValue::ByteArray(b"5".as_slice().into()), "5", "binary"),
+            (
+                AMQPValue::FieldArray(vec![AMQPValue::LongString("b".into())].into()),
+                "[{longstr,<<\"b\">>}]",
+                "array",
+            ),
+            (
+                AMQPValue::FieldTable(nested),
+                "[{<<\"a\">>,signedint,5}]",
+                "table",
+            ),
+        ];
+        for (value, word, kind) in shown {
+            let text = compare(Some(value), None).unwrap_err();
+            let expected = format!("received the value '{word}' of type '{kind}' but");
+            assert!(text.contains(&expected), "{text}");
+        }
     }
 
     #[test]

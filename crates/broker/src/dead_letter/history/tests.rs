@@ -36,6 +36,11 @@ fn the_same_death_again_is_counted_and_comes_first() {
         false,
     );
     assert_eq!(entries(&second), [("b".to_owned(), 1), ("a".to_owned(), 1)]);
+    let sorted = deaths(RawTable::parse(&second).unwrap())
+        .iter()
+        .map(|entry| entry.iter().is_sorted_by_key(|(name, _)| name))
+        .collect::<Vec<_>>();
+    assert_eq!(sorted, [true, false], "all entries but the first of all");
     let later = Death {
         time_secs: 99,
         ..death(Reason::Expired, "a")

@@ -411,6 +411,10 @@ fn a_deleted_queue_takes_nothing_more() {
     let held = reader.entries();
     assert_eq!(
         rig.queue.delete(true, true, &mut rig.effects),
+        Err(DeleteRefused::NotEmpty)
+    );
+    assert_eq!(
+        rig.queue.delete(true, false, &mut rig.effects),
         Err(DeleteRefused::InUse)
     );
     assert_eq!(

@@ -283,18 +283,18 @@ fn a_queue_is_deleted_on_conditions() {
     );
     assert_eq!(
         refused(&mut client),
-        "406 PRECONDITION_FAILED - queue 'q' in vhost '/' in use"
+        "406 PRECONDITION_FAILED - queue 'q' in vhost '/' not empty"
     );
     client.call(
         1,
         queue::Delete {
-            if_empty: true,
+            if_unused: true,
             ..delete("q")
         },
     );
     assert_eq!(
         refused(&mut client),
-        "406 PRECONDITION_FAILED - queue 'q' in vhost '/' not empty"
+        "406 PRECONDITION_FAILED - queue 'q' in vhost '/' in use"
     );
     client.call(2, super::rig::cancel("t"));
     client.skip();

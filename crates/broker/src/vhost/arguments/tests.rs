@@ -9,6 +9,13 @@ fn refusal(arguments: &[(&str, AMQPValue)]) -> String {
     parse(&table(arguments), WHAT).unwrap_err()
 }
 
+/// Told of other types of queue before they are looked at.
+const QUORUM_ONLY: [&str; 3] = [
+    "x-dead-letter-strategy",
+    "x-quorum-initial-group-size",
+    "x-queue-leader-locator",
+];
+
 #[test]
 fn values_are_refused_in_rabbitmqs_words() {
     let refused = [
@@ -76,7 +83,6 @@ fn values_are_refused_in_rabbitmqs_words() {
             "\"unsupported queue version '3'\"",
         ),
         ("x-quorum-initial-group-size", int(0), "{value_zero,0}"),
-        ("x-max-age", text("bogus"), "invalid_max_age"),
         (
             "x-queue-leader-locator",
             text("bogus"),
@@ -84,8 +90,12 @@ fn values_are_refused_in_rabbitmqs_words() {
         ),
     ];
     for (key, value, reason) in refused {
+        let mut arguments = vec![(key, value)];
+        if QUORUM_ONLY.contains(&key) {
+            arguments.push(("x-queue-type", text("quorum")));
+        }
         assert_eq!(
-            refusal(&[(key, value)]),
+            refusal(&arguments),
             format!("invalid arg '{key}' for {WHAT}: {reason}")
         );
     }
@@ -99,6 +109,7 @@ fn values_are_refused_in_rabbitmqs_words() {
 fn an_argument_of_another_type_of_queue_is_refused() {
     let refused = [
         ("classic", "x-max-age", text("1D")),
+        ("classic", "x-max-age", text("bogus")),
         ("classic", "x-delivery-limit", int(1)),
         ("classic", "x-dead-letter-strategy", text("at-most-once")),
         ("quorum", "x-max-priority", int(1)),
@@ -114,11 +125,25 @@ fn an_argument_of_another_type_of_queue_is_refused() {
 }
 
 #[test]
-fn values_are_checked_before_the_type_of_queue() {
+fn arguments_are_checked_one_by_one_after_the_type_of_queue() {
     let both = [("x-max-age", text("1D")), ("x-max-length", int(-1))];
     assert_eq!(
         refusal(&both),
         format!("invalid arg 'x-max-length' for {WHAT}: {{value_negative,-1}}")
+    );
+    let misplaced = [
+        ("x-max-priority", text("1")),
+        ("x-queue-type", text("quorum")),
+    ];
+    assert_eq!(
+        refusal(&misplaced),
+        format!("invalid arg 'x-max-priority' for {WHAT} of queue type rabbit_quorum_queue"),
+        "whether it fits comes before what it says"
+    );
+    let unknown = [("x-expires", int(0)), ("x-queue-type", text("bogus"))];
+    assert_eq!(
+        refusal(&unknown),
+        format!("invalid arg 'x-queue-type' for {WHAT}: \"unsupported queue type 'bogus'\"")
     );
 }
 

@@ -44,6 +44,18 @@ fn a_message_expires_only_at_the_head_and_is_never_delivered_late() {
 }
 
 #[test]
+fn what_expired_behind_a_message_is_not_left() {
+    let node = Scenario::new();
+    let mut client = node.client();
+    client.declare("q", &[]);
+    client.publish(expiring("q", "long", "1000"));
+    client.publish(expiring("q", "short", "10"));
+    client.told();
+    node.wait(500);
+    assert_eq!(client.get_told("q"), ["1 get-ok 1 left 0 long"]);
+}
+
+#[test]
 fn with_no_time_to_live_a_message_goes_to_a_free_consumer_or_to_nobody() {
     let node = Scenario::new();
     let mut client = node.client();
