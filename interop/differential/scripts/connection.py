@@ -418,8 +418,8 @@ def hard_error_keeps_what_was_published(t):
     channel = t.channel()
     channel.fill(queue, b"1", b"2")
     channel.get(queue, no_ack=False)
-    channel.publish("", queue, b"3")
-    channel.call("channel.open")
+    channel.connection.channel(2).publish("", queue, b"3")
+    channel.connection.channels[2].call("channel.open")
     watcher.quiet(1)
     for _ in range(3):
         watcher.get(queue)
