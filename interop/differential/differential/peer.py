@@ -7,6 +7,7 @@ connection), in the order of arrival. A script waits for what it expects; what d
 import select
 import socket
 import time
+from contextlib import contextmanager
 
 from . import amqp
 from .transcript import Event, flatten
@@ -364,6 +365,14 @@ class Channel:
             return Fields()
         return self._last
 
+    @contextmanager
+    def unrecorded(self):
+        """What happens within is kept out of the transcript; a script may note what matters of it."""
+        start = len(self.events)
+        yield
+        del self.events[start:]
+        self._seen = start
+
     # --- what comes ---
 
     def take(self, kind, payload):
@@ -420,6 +429,9 @@ class Channel:
                 connection.answer(0, "connection.close-ok")
         elif name == "connection.close-ok":
             connection.closed = True
+        elif name == "channel.open-ok":
+            # A new life, without confirms.
+            self.closed, self._unconfirmed, self._published = False, None, 0
 
     def _finish_content(self):
         content = self._content

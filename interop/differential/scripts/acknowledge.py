@@ -243,8 +243,13 @@ def global_prefetch(t):
     channel.wait()
     channel.consume(second, "2")
     channel.quiet()
-    channel.ack(2)
-    channel.quiet()
+    with channel.unrecorded():
+        before = len(channel.events)
+        channel.ack(2)
+        channel.quiet()
+        deliveries = [event.name for event in channel.events[before:]].count("basic.deliver")
+    # Whose consumer is next is not said.
+    channel.note("after one ack", deliveries=deliveries)
 
 
 @script

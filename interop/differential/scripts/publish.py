@@ -176,7 +176,6 @@ def confirms_end_with_the_channel(t):
     channel = connection.channel(1)
     channel.call("confirm.select")
     channel.call("channel.close", reply_code=200)
-    channel._unconfirmed = None
     channel.call("channel.open")
     channel.publish("", t.name("none"), b"")
     channel.quiet()

@@ -87,11 +87,10 @@ def default_delivery_limit(t):
     """Without x-delivery-limit."""
     channel, queue = quorum(t)
     channel.fill(queue, b"1")
-    start = len(channel.events)
-    for tag in range(1, 22):
-        channel.get(queue, no_ack=False)
-        channel.nack(tag)
-    del channel.events[start:]
+    with channel.unrecorded():
+        for tag in range(1, 22):
+            channel.get(queue, no_ack=False)
+            channel.nack(tag)
     channel.quiet(1)
     channel.get(queue)
 
@@ -192,15 +191,12 @@ def length(t):
 def reject_publish(t):
     """reject-publish refuses, some messages late."""
     channel, queue = quorum(t, {"x-max-length": 1, "x-overflow": "reject-publish"})
-    channel.call("confirm.select")
-    for _ in range(10):
-        channel.publish("", queue, b"x")
-        channel.confirmed()
-        channel.connection.zero.quiet(0.2)
-    nacks = any(event.name == "basic.nack" for event in channel.events)
-    channel.events.clear()
-    channel.connection.zero.events.clear()
-    channel.note("something was refused", so=nacks)
+    with channel.unrecorded():
+        for _ in range(10):
+            channel.fill(queue, b"x")
+            channel.quiet(0.2)
+        refused = any(event.name == "basic.nack" for event in channel.events)
+    channel.note("something was refused", so=refused)
 
 
 @script
