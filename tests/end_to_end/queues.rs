@@ -322,7 +322,7 @@ fn delete_has_conditions() {
     client.expect_deliveries(2, 1);
     client.publish_text(1, "bq", "m");
     client.expect_refused(1, if_unused, 406, in_use);
-    client.expect_refused(1, both.clone(), 406, in_use);
+    client.expect_refused(1, both.clone(), 406, not_empty);
     client.expect_refused(1, if_empty, 406, not_empty);
     client.call(2, leveret_tests::requests::cancel("c"));
     client.call(1, purge("bq"));

@@ -312,7 +312,7 @@ fn anything_unexpected_before_open_ok_is_dropped_in_silence() {
         script.sends(&frame).expect_silent_drop();
     }
     let start_ok = frames::start_ok("PLAIN", b"\0a\0b", ALL_CAPABILITIES);
-    for frame in [never_expected(), vec![start_ok.clone(), frames::open("/")]].concat() {
+    for frame in [never_expected(), vec![start_ok, frames::open("/")]].concat() {
         let mut script = Script::tuning(Config::default());
         script.sends(&frame).expect_silent_drop();
     }
