@@ -163,9 +163,10 @@ def unused_bits(t):
 @script
 def names_that_are_not_utf8(t):
     """Short strings of methods without content are UTF-8."""
-    channel = t.channel()
-    channel.send("queue.declare", queue=b"a\xff\xfe")
-    channel.wait()
+    for name, field in (("queue.declare", "queue"), ("basic.get", "queue"), ("basic.cancel", "consumer_tag")):
+        channel = t.channel()
+        channel.send(name, **{field: b"a\xff\xfe"})
+        channel.connection.wait()
 
 
 @script
