@@ -258,7 +258,7 @@ impl Session {
             let dead_lettering = self
                 .queues
                 .queue(unacked.queue)
-                .filter(|queue| queue.properties().options.dead_letter.is_some())
+                .filter(|queue| queue.has_dead_letter_exchange())
                 .cloned();
             let Some(queue) = dead_lettering else {
                 note_settled(&mut self.queues, &mut self.settles, &unacked);
