@@ -22,6 +22,7 @@ pub mod config;
 mod broker;
 mod clock;
 mod connection;
+mod definitions;
 mod listener;
 mod metrics;
 mod node;
@@ -29,3 +30,8 @@ mod timers;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;
+pub use definitions::LoadError;
+pub use leveret_broker::{
+    ApplyTo, DefinitionsError, DefinitionsFile, EffectivePolicy, ImportReport, Policy,
+    PolicyDefinition, PolicyError, PolicyKind,
+};

@@ -1,7 +1,11 @@
 //! The settings of a policy: an object of JSON.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::PolicyError;
 
 /// Settings by key, with values of JSON's types, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +14,23 @@ pub struct PolicyDefinition(Map<String, Value>);
 
 /// More of it does no good: negative means no limit at all.
 const DELIVERY_LIMIT: &str = "delivery-limit";
+
+impl FromStr for PolicyDefinition {
+    type Err = PolicyError;
+
+    /// Read settings from JSON text.
+    fn from_str(json: &str) -> Result<Self, PolicyError> {
+        let wrong = |reason: String| PolicyError::Invalid(reason);
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| wrong(format!("Could not parse JSON document: {error}")))?;
+        Self::from_json(&value).ok_or_else(|| {
+            wrong(format!(
+                "definition must be a dictionary: {}",
+                super::term(&value)
+            ))
+        })
+    }
+}
 
 impl PolicyDefinition {
     /// The settings in `value`: an object, or (as some exports of RabbitMQ have it) an array of

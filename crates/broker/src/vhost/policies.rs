@@ -153,3 +153,6 @@ fn object(queue: &Queue) -> Object<'_> {
     let properties = queue.properties();
     Object::Queue(&properties.name, properties.options.queue_type)
 }
+
+#[cfg(test)]
+mod tests;
