@@ -339,7 +339,7 @@ fn upgrade(stored: &mut Definitions) -> Vec<Change> {
 
 fn recover_users(stored: &mut Definitions, loopback_users: Vec<String>) -> Users {
     let mut users = Users::new(loopback_users);
-    users.users.extend(stored.users.drain(..));
+    users.records.extend(stored.users.drain(..));
     for (user, vhost, permission) in stored.permissions.drain(..) {
         users.permissions.insert((user, vhost), permission);
     }

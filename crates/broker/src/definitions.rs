@@ -340,24 +340,9 @@ pub(crate) fn read(
             definitions.policies.push((text(0)?, kind, policy));
         }
         EXCHANGE => {
-            let record: ExchangeRecord = serde_json::from_slice(value).map_err(json)?;
-            let octets = BASE64
-                .decode(&record.arguments)
-                .map_err(|error| bad(error.to_string()))?;
-            let kind = ExchangeKind::parse(&record.r#type)
-                .ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
-            let exchange = Exchange {
-                name: text(1)?,
-                kind,
-                durable: true,
-                auto_delete: record.auto_delete,
-                internal: record.internal,
-                alternate: None,
-                arguments: table(&octets).map_err(bad)?,
-            };
-            definitions
-                .exchanges
-                .push((text(0)?, crate::vhost::with_alternate(exchange)));
+            let record = serde_json::from_slice(value).map_err(json)?;
+            let exchange = exchange_of(text(1)?, &record).map_err(bad)?;
+            definitions.exchanges.push((text(0)?, exchange));
         }
         QUEUE => {
             let mut record: QueueRecord = serde_json::from_slice(value).map_err(json)?;
@@ -386,6 +371,23 @@ pub(crate) fn read(
         other => return Err(bad(format!("unknown kind '{other}'"))),
     }
     Ok(())
+}
+
+fn exchange_of(name: String, record: &ExchangeRecord) -> Result<Exchange, String> {
+    let octets = BASE64
+        .decode(&record.arguments)
+        .map_err(|error| error.to_string())?;
+    let kind = ExchangeKind::parse(&record.r#type)
+        .ok_or_else(|| format!("unknown exchange type '{}'", record.r#type))?;
+    Ok(crate::vhost::with_alternate(Exchange {
+        name,
+        kind,
+        durable: true,
+        auto_delete: record.auto_delete,
+        internal: record.internal,
+        alternate: None,
+        arguments: table(&octets)?,
+    }))
 }
 
 fn split_key(key: &[u8]) -> Option<(&str, Vec<&[u8]>)> {

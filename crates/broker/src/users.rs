@@ -180,7 +180,7 @@ pub(crate) struct TopicPermission {
 /// All users of the node, and what they may do.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
-    pub(crate) users: BTreeMap<String, UserRecord>,
+    pub(crate) records: BTreeMap<String, UserRecord>,
     /// By user and vhost.
     pub(crate) permissions: BTreeMap<(String, String), Permission>,
     /// By user, vhost and exchange.
@@ -203,7 +203,7 @@ impl Users {
         password: &str,
         from_loopback: bool,
     ) -> Result<User, LoginRefused> {
-        let record = self.users.get(name).ok_or(LoginRefused::UnknownUser)?;
+        let record = self.records.get(name).ok_or(LoginRefused::UnknownUser)?;
         if !record.matches(password) {
             return Err(LoginRefused::WrongPassword);
         }
@@ -231,7 +231,7 @@ mod tests {
         let mut users = Users::new(["guest".to_owned()]);
         let record = UserRecord::new("secret", vec![]).unwrap();
         for name in ["guest", "app"] {
-            users.users.insert(name.to_owned(), record.clone());
+            users.records.insert(name.to_owned(), record.clone());
             let place = (name.to_owned(), "/".to_owned());
             users.permissions.insert(place, Permission::all());
         }

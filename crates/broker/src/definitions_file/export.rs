@@ -61,7 +61,7 @@ impl Broker {
 
 impl DefinitionsFile {
     fn add_people(&mut self, users: &Users) {
-        for (name, record) in &users.users {
+        for (name, record) in &users.records {
             let algorithm = serde_json::to_value(record.hashing_algorithm);
             self.users.push(FileUser {
                 name: name.clone(),

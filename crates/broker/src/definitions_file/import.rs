@@ -75,7 +75,7 @@ impl Broker {
                 .map(|vhost| (vhost.name().to_string(), vhost)),
         );
         let mut users = self.users.write();
-        users.users.extend(new_people.records);
+        users.records.extend(new_people.records);
         users.permissions.extend(new_people.people.permissions);
         let topic_permissions = new_people.people.topic_permissions;
         users.topic_permissions.extend(topic_permissions);
@@ -103,7 +103,7 @@ impl Broker {
         }
         let mut plans = Vec::with_capacity(vhosts.len());
         // In the order of their names, so that two who lock several never wait for each other.
-        for (vhost, part) in vhosts.iter_mut() {
+        for (vhost, part) in &mut vhosts {
             let topology = vhost.lock_topology();
             let part = std::mem::take(part);
             let plan = vhost.plan_import(&topology, part, &mut changes)?;
@@ -162,7 +162,7 @@ impl Broker {
         for (name, part) in people.users.drain(..) {
             let mut record = part.record;
             if let Some(password) = part.password {
-                let known = users.users.get(&name);
+                let known = users.records.get(&name);
                 record = match known.filter(|known| known.matches(&password)) {
                     // The same password: keep its salt, so that nothing changes.
                     Some(known) => record.hashed_as(known),
@@ -172,14 +172,14 @@ impl Broker {
                 };
             }
             report.users += 1;
-            if users.users.get(&name) != Some(&record) {
+            if users.records.get(&name) != Some(&record) {
                 changes.push(definitions::put_user(&name, &record));
             }
             records.push((name, record));
         }
         let known: BTreeSet<&str> = records.iter().map(|(name, _)| name.as_str()).collect();
         let check = |user: &str, vhost: &str| {
-            let reason = if !known.contains(user) && !users.users.contains_key(user) {
+            let reason = if !known.contains(user) && !users.records.contains_key(user) {
                 format!("no_such_user '{user}'")
             } else if !new_vhosts.contains_key(vhost) && self.vhost(vhost).is_none() {
                 format!("vhost '{vhost}' does not exist")

@@ -57,14 +57,14 @@ const NOT_QUORUM: &[&str] = &[
 impl Checked {
     /// Does the policy apply to `object`?
     pub(super) fn applies(&self, object: Object<'_>) -> bool {
-        let is_for = match (object, self.policy.apply_to) {
+        let is_for = matches!(
+            (object, self.policy.apply_to),
             (_, ApplyTo::All)
-            | (Object::Exchange(_), ApplyTo::Exchanges)
-            | (Object::Queue(..), ApplyTo::Queues)
-            | (Object::Queue(_, QueueType::Classic), ApplyTo::ClassicQueues)
-            | (Object::Queue(_, QueueType::Quorum), ApplyTo::QuorumQueues) => true,
-            _ => false,
-        };
+                | (Object::Exchange(_), ApplyTo::Exchanges)
+                | (Object::Queue(..), ApplyTo::Queues)
+                | (Object::Queue(_, QueueType::Classic), ApplyTo::ClassicQueues)
+                | (Object::Queue(_, QueueType::Quorum), ApplyTo::QuorumQueues)
+        );
         let (name, unknown): (_, &[&str]) = match object {
             Object::Exchange(name) => (name, &[]),
             Object::Queue(name, QueueType::Classic) => (name, NOT_CLASSIC),

@@ -114,6 +114,13 @@ fn definitions_are_refused_in_rabbitmqs_words() {
             "5 invalid queue-master-locator value",
         ),
         (json!({"max-age": "x"}), "<<\"x\">> is not a valid max age"),
+    ];
+    all_refused(&refused);
+}
+
+#[test]
+fn settings_that_belong_together_are_looked_at_together() {
+    let refused = [
         (
             json!({"ha-mode": "nope"}),
             "<<\"nope\">> is not a valid ha-mode value",
@@ -147,10 +154,15 @@ fn definitions_are_refused_in_rabbitmqs_words() {
             "cannot specify federation-upstream, federation-upstream-set or federation-upstream-pattern together",
         ),
     ];
-    for (settings, words) in refused {
+    all_refused(&refused);
+}
+
+#[track_caller]
+fn all_refused(cases: &[(Value, &str)]) {
+    for (settings, words) in cases {
         assert_eq!(
-            refusal(PolicyKind::User, &settings).as_deref(),
-            Some(words),
+            refusal(PolicyKind::User, settings).as_deref(),
+            Some(*words),
             "{settings}"
         );
     }

@@ -280,7 +280,7 @@ fn check_mirroring(definition: &PolicyDefinition) -> Result<(), String> {
         }
     }
     match definition.value("ha-sync-batch-size") {
-        Some(size) if !size.as_u64().is_some_and(|size| size > 0) => Err(format!(
+        Some(size) if size.as_u64().is_none_or(|size| size == 0) => Err(format!(
             "ha-sync-batch-size takes an integer greater than 0, {} given",
             term(size)
         )),

@@ -113,7 +113,7 @@ impl Queue {
         if state.deleted {
             return;
         }
-        if self.is_expired(&state, now) {
+        if Self::is_expired(&state, now) {
             drop(state);
             if let Some(vhost) = self.vhost() {
                 vhost.delete_expired(self, now, effects);
@@ -138,10 +138,10 @@ impl Queue {
 
     /// Has nobody used the queue for as long as it stays (x-expires)?
     pub(crate) fn is_unused(&self, now: Time) -> bool {
-        self.is_expired(&self.state.lock(), now)
+        Self::is_expired(&self.state.lock(), now)
     }
 
-    fn is_expired(&self, state: &QueueState, now: Time) -> bool {
+    fn is_expired(state: &QueueState, now: Time) -> bool {
         state.options.expires.is_some_and(|expires| {
             state.consumers.len() == 0 && state.last_used.after(expires) <= now
         })
