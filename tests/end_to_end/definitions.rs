@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use leveret::DefinitionsFile;
 use leveret_tests::program::{command, run};
 use leveret_tests::requests::{durable_queue, passive_exchange, passive_queue, table, text};
-use leveret_tests::{Client, Login, Program, Publish, Server};
+use leveret_tests::{Client, Login, PATIENCE, Program, Publish, Server};
 use leveret_wire::AMQPValue::LongLongInt;
 use leveret_wire::method::connection::{Open, TuneOk};
 use leveret_wire::method::queue::Declare;
@@ -95,6 +96,11 @@ fn a_changed_file_replaces_policies_and_leaves_queues() {
     };
     client.call(1, as_before);
     // A backlog is read back from the disk before it is trimmed.
+    let began = Instant::now();
+    while client.counts(1, "q") != (1, 0) {
+        assert!(began.elapsed() < PATIENCE, "the queue is not trimmed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     client.publish_text(1, "q", "5");
     assert_eq!(client.drain(1, "q"), ["5"]);
     drop(client);

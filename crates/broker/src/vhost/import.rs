@@ -282,15 +282,10 @@ impl Vhost {
             .cloned()
             .collect();
         bindings.sort_by(|a, b| {
-            let key = |binding: &Binding| {
-                let names = [
-                    &binding.source,
-                    binding.destination.name(),
-                    &binding.routing_key,
-                ];
-                names.map(str::to_owned)
-            };
-            key(a).cmp(&key(b))
+            let by_source = a.source.cmp(&b.source);
+            by_source
+                .then_with(|| a.destination.name().cmp(b.destination.name()))
+                .then_with(|| a.routing_key.cmp(&b.routing_key))
         });
         Defined {
             exchanges,
