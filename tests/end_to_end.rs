@@ -27,6 +27,7 @@ mod end_to_end {
     mod connection_limits;
     mod consume;
     mod consumer_priority;
+    mod definitions;
     mod durability;
     mod embedding;
     mod exchange_bindings;
@@ -42,6 +43,7 @@ mod end_to_end {
     mod login;
     mod metrics;
     mod no_wait;
+    mod policies;
     mod prefetch;
     mod program;
     mod publish;

@@ -46,6 +46,7 @@ fn version_and_help() {
             "--metrics-listen",
             "--log-level",
             "--addresses-file",
+            "--definitions",
         ] {
             assert!(
                 text.contains(option),

@@ -1,25 +1,27 @@
 //! The node: its vhosts, users, store and connections.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 
-use leveret_store::{Change, QueueId, Store, StoreError};
-use parking_lot::RwLock;
+use leveret_store::{Change, DurableWaiter, QueueId, Store, StoreError, Ticket};
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use crate::alarms::Alarms;
 use crate::connections::{ConnectionSummary, Connections};
 use crate::counters::{DiscardTotals, Discards, QueueTotals, Totals};
 use crate::deadlines::{Deadlines, Due};
-use crate::definitions::{self, BadDefinition, Definitions, QueueRecord};
+use crate::definitions::{self, BadDefinition, Definitions, QueueRecord, VhostRecord};
+use crate::definitions_file::{DefinitionsError, DefinitionsFile};
 use crate::effects::Effects;
 use crate::limits::Limits;
 use crate::mailbox::{CloseReason, Notice};
 use crate::queue::{MessageMemory, Queue, QueueProperties};
 use crate::time::{Clock, ManualClock, Time};
-use crate::users::{LoginRefused, User, UserRecord, Users};
-use crate::vhost::{HistoryMemory, Vhost, queue_options};
+use crate::users::{LoginRefused, Permission, User, UserRecord, Users};
+use crate::vhost::{HistoryMemory, Vhost};
 
 /// Deadlines worked off in one call of [`Broker::run_deadlines`].
 const DEADLINES_AT_ONCE: usize = 256;
@@ -35,6 +37,11 @@ pub struct BrokerOptions {
     pub default_user: (String, String),
     /// Users that may only log in from the loopback interface.
     pub loopback_users: Vec<String>,
+    /// Definitions imported before the node is open. The default vhost is made only if they name
+    /// none, and so is the default user.
+    pub definitions: Option<DefinitionsFile>,
+    /// The release of RabbitMQ that exported definitions name.
+    pub rabbitmq_version: String,
     /// What tells the time. The default stands still: then nothing ever expires.
     pub clock: Arc<dyn Clock>,
 }
@@ -46,6 +53,8 @@ impl Default for BrokerOptions {
             default_vhost: "/".to_owned(),
             default_user: ("guest".to_owned(), "guest".to_owned()),
             loopback_users: vec!["guest".to_owned()],
+            definitions: None,
+            rabbitmq_version: "4.1.0".to_owned(),
             clock: Arc::new(ManualClock::default()),
         }
     }
@@ -60,6 +69,9 @@ pub enum BrokerError {
     /// A stored definition makes no sense.
     #[error(transparent)]
     Definition(#[from] BadDefinition),
+    /// The definitions to begin with can't be imported.
+    #[error(transparent)]
+    Import(#[from] DefinitionsError),
     /// The system gives no random octets.
     #[error("no random octets: {0}")]
     Random(String),
@@ -97,47 +109,59 @@ impl Shared {
 /// A node. Cheap to share; every connection holds it.
 pub struct Broker {
     pub(crate) shared: Arc<Shared>,
-    vhosts: RwLock<FxHashMap<String, Arc<Vhost>>>,
-    users: RwLock<Users>,
+    pub(crate) vhosts: RwLock<FxHashMap<String, Arc<Vhost>>>,
+    pub(crate) users: RwLock<Users>,
+    pub(crate) global_parameters: RwLock<BTreeMap<String, Value>>,
+    /// Held by whoever changes users, vhosts or global parameters.
+    pub(crate) administration: Mutex<()>,
+    pub(crate) rabbitmq_version: String,
 }
 
 impl Broker {
-    /// Open the node on a store: what is durable in it is there again afterwards.
-    pub fn open(options: BrokerOptions, store: Arc<dyn Store>) -> Result<Self, BrokerError> {
-        let shared = Arc::new(Shared::new(options.limits, store, options.clock));
+    /// Open the node on a store: what is durable in it is there again afterwards. Definitions to
+    /// begin with are imported, and durable.
+    pub fn open(mut options: BrokerOptions, store: Arc<dyn Store>) -> Result<Self, BrokerError> {
+        let clock = Arc::clone(&options.clock);
+        let shared = Arc::new(Shared::new(options.limits.clone(), store, clock));
         let mut stored = Definitions::default();
         for (key, value) in shared.store.definitions()? {
             definitions::read(&key, &value, &mut stored)?;
         }
-        let mut first = Vec::new();
-        if stored.vhosts.is_empty() {
-            first.push(definitions::put_vhost(&options.default_vhost));
-            stored.vhosts.push(options.default_vhost.clone());
-        }
-        if stored.users.is_empty() {
-            let (name, password) = options.default_user;
-            let vhosts = BTreeSet::from([options.default_vhost]);
-            let record = UserRecord::new(&password, vec!["administrator".to_owned()], vhosts)
-                .map_err(|error| BrokerError::Random(error.to_string()))?;
-            first.push(definitions::put_user(&name, &record));
-            stored.users.push((name, record));
-        }
+        let mut first = upgrade(&mut stored);
+        first.extend(make_defaults(&options, &mut stored)?);
         if !first.is_empty() {
             shared.store.change(first)?;
         }
-        let mut users = Users::new(options.loopback_users);
-        for (name, record) in stored.users.drain(..) {
-            users.insert(name, record);
-        }
+        let users = recover_users(&mut stored, options.loopback_users);
+        let global_parameters = stored.global_parameters.drain(..).collect();
         let vhosts = recover(&shared, stored)?;
         shared.store.recovered();
         for vhost in vhosts.values() {
             vhost.start_queues();
         }
-        Ok(Self {
+        let broker = Self {
             shared,
             vhosts: RwLock::new(vhosts),
             users: RwLock::new(users),
+            global_parameters: RwLock::new(global_parameters),
+            administration: Mutex::default(),
+            rabbitmq_version: options.rabbitmq_version,
+        };
+        if let Some(file) = options.definitions.take() {
+            let report = broker.import_definitions(&file, None)?;
+            tracing::info!(%report, "definitions imported");
+        }
+        Ok(broker)
+    }
+
+    /// Block until everything up to `ticket` is on the disk, or never will be.
+    pub fn wait_durable(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let (done, waiting) = mpsc::sync_channel(1);
+        self.shared.store.on_durable(ticket, Arc::new(Waiter(done)));
+        waiting.recv().unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(
+                "the store has forgotten who waits".to_owned(),
+            ))
         })
     }
 
@@ -149,6 +173,13 @@ impl Broker {
         from_loopback: bool,
     ) -> Result<User, LoginRefused> {
         self.users.read().login(name, password, from_loopback)
+    }
+
+    /// All vhosts, in the order of their names.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        let mut vhosts: Vec<_> = self.vhosts.read().values().cloned().collect();
+        vhosts.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        vhosts
     }
 
     /// The vhost of that name.
@@ -246,15 +277,106 @@ impl Broker {
     }
 }
 
+/// Somebody who blocks until the store has an answer.
+struct Waiter(mpsc::SyncSender<Result<(), StoreError>>);
+
+impl DurableWaiter for Waiter {
+    fn durable(&self, _: Ticket) {
+        // Nobody waits any more: nobody is told.
+        let _ = self.0.try_send(Ok(()));
+    }
+
+    fn failed(&self, error: &StoreError) {
+        let _ = self.0.try_send(Err(error.clone()));
+    }
+}
+
+/// The vhost and the user of a node that has none, and that is to import none.
+fn make_defaults(
+    options: &BrokerOptions,
+    stored: &mut Definitions,
+) -> Result<Vec<Change>, BrokerError> {
+    let mut changes = Vec::new();
+    let named = options.definitions.as_ref();
+    let mut vhosts: Vec<_> = named.map(DefinitionsFile::vhost_names).unwrap_or_default();
+    if stored.vhosts.is_empty() && vhosts.is_empty() {
+        let record = VhostRecord::default();
+        changes.push(definitions::put_vhost(&options.default_vhost, &record));
+        stored.vhosts.push((options.default_vhost.clone(), record));
+    }
+    if vhosts.is_empty() {
+        vhosts.push(options.default_vhost.clone());
+    }
+    if stored.users.is_empty() && named.is_none_or(|file| !file.has_users()) {
+        let (name, password) = &options.default_user;
+        let record = UserRecord::new(password, vec!["administrator".to_owned()])
+            .map_err(|error| BrokerError::Random(error.to_string()))?;
+        changes.push(definitions::put_user(name, &record));
+        stored.users.push((name.clone(), record));
+        for vhost in vhosts {
+            let permission = Permission::all();
+            changes.push(definitions::put_permission(name, &vhost, &permission));
+            stored.permissions.push((name.clone(), vhost, permission));
+        }
+    }
+    Ok(changes)
+}
+
+/// What older versions wrote otherwise, as it is written now.
+fn upgrade(stored: &mut Definitions) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (name, record) in &mut stored.users {
+        let vhosts = std::mem::take(&mut record.vhosts);
+        if vhosts.is_empty() {
+            continue;
+        }
+        changes.push(definitions::put_user(name, record));
+        for vhost in vhosts {
+            let permission = Permission::all();
+            changes.push(definitions::put_permission(name, &vhost, &permission));
+            stored.permissions.push((name.clone(), vhost, permission));
+        }
+    }
+    changes
+}
+
+fn recover_users(stored: &mut Definitions, loopback_users: Vec<String>) -> Users {
+    let mut users = Users::new(loopback_users);
+    users.records.extend(stored.users.drain(..));
+    for (user, vhost, permission) in stored.permissions.drain(..) {
+        users.permissions.insert((user, vhost), permission);
+    }
+    for (user, vhost, exchange, permission) in stored.topic_permissions.drain(..) {
+        let key = (user, vhost, exchange);
+        users.topic_permissions.insert(key, permission);
+    }
+    users
+}
+
 fn recover(
     shared: &Arc<Shared>,
     stored: Definitions,
 ) -> Result<FxHashMap<String, Arc<Vhost>>, BrokerError> {
-    let vhosts: FxHashMap<String, Arc<Vhost>> = stored
-        .vhosts
-        .into_iter()
-        .map(|name| (name.clone(), Vhost::new(name.into(), Arc::clone(shared))))
-        .collect();
+    let mut vhosts: FxHashMap<String, Arc<Vhost>> = FxHashMap::default();
+    for (name, record) in stored.vhosts {
+        let vhost = Vhost::new(name.as_str().into(), Arc::clone(shared));
+        vhost.set_metadata(record.metadata);
+        vhosts.insert(name, vhost);
+    }
+    let mut policies: FxHashMap<String, Vec<_>> = FxHashMap::default();
+    for (vhost, kind, policy) in stored.policies {
+        policies.entry(vhost).or_default().push((kind, policy));
+    }
+    for (vhost, policies) in policies {
+        if let Some(vhost) = vhosts.get(&vhost) {
+            vhost.recover_policies(policies);
+        }
+    }
+    for (vhost, component, name, value) in stored.parameters {
+        if let Some(vhost) = vhosts.get(&vhost) {
+            vhost.recover_parameter(component, name, value);
+        }
+    }
     for (vhost, exchange) in stored.exchanges {
         if let Some(vhost) = vhosts.get(&vhost) {
             vhost.recover_exchange(exchange);
@@ -292,12 +414,13 @@ fn recover_queue(
     record: QueueRecord,
 ) -> Result<Queue, StoreError> {
     let claimed = shared.store.claim(id)?;
+    let options = vhost.options_for(&record.name, &record.arguments);
     let properties = QueueProperties {
         name: record.name.into(),
         durable: true,
         auto_delete: record.auto_delete,
         owner: None,
-        options: queue_options(&record.arguments),
+        options,
         arguments: record.arguments,
     };
     let queue = Queue::new(id, properties, Arc::clone(shared), Arc::downgrade(vhost));

@@ -101,6 +101,13 @@ impl Connections {
         self.open.lock().len()
     }
 
+    /// Open connections to one vhost.
+    pub(crate) fn len_of(&self, vhost: &str) -> u64 {
+        let open = self.open.lock();
+        let there = open.values().filter(|open| &*open.summary.vhost == vhost);
+        there.count() as u64
+    }
+
     pub(crate) fn summaries(&self) -> Vec<ConnectionSummary> {
         self.open
             .lock()

@@ -115,15 +115,12 @@ impl Burial {
 
     fn find_targets(&mut self, underway: &mut Underway) {
         let source = &underway.letter.queue;
-        let Some(target) = &source.properties().options.dead_letter else {
+        // A queue that is gone takes its messages with it: nothing of it is dead-lettered.
+        let Some(target) = source.dead_letter_target() else {
             return;
         };
         let Some(vhost) = source.vhost() else { return };
-        // A queue that is gone takes its messages with it: nothing of it is dead-lettered.
-        if source.is_deleted() {
-            return;
-        }
-        let Some(message) = dead_message(&underway.letter, target) else {
+        let Some(message) = dead_message(&underway.letter, &target) else {
             return;
         };
         let headers = message.properties().headers();
@@ -205,7 +202,7 @@ impl Burial {
                 reason,
             } = letter;
             queue.count_dead_letter(taken > 0);
-            if taken == 0 && !cycled && queue.properties().options.keeps_dead_letters() {
+            if taken == 0 && !cycled && queue.keeps_dead_letters() {
                 effects.wakes.add(queue.keep_dead_letter(entry, reason));
                 continue;
             }

@@ -10,9 +10,11 @@ use leveret_router::{Binding, Destination, Exchange, ExchangeKind};
 use leveret_store::{Change, QueueId};
 use leveret_wire::FieldTable;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::policies::{ApplyTo, Policy, PolicyDefinition, PolicyKind};
 use crate::queue::QueueProperties;
-use crate::users::UserRecord;
+use crate::users::{Permission, TopicPermission, UserRecord};
 
 /// A definition that can't be read back.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +28,33 @@ pub struct BadDefinition {
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
     pub(crate) users: Vec<(String, UserRecord)>,
-    pub(crate) vhosts: Vec<String>,
+    pub(crate) permissions: Vec<(String, String, Permission)>,
+    pub(crate) topic_permissions: Vec<(String, String, String, TopicPermission)>,
+    pub(crate) vhosts: Vec<(String, VhostRecord)>,
+    pub(crate) policies: Vec<(String, PolicyKind, Policy)>,
+    /// Vhost, component, name, value.
+    pub(crate) parameters: Vec<(String, String, String, Value)>,
+    pub(crate) global_parameters: Vec<(String, Value)>,
     pub(crate) exchanges: Vec<(String, Exchange)>,
     pub(crate) queues: Vec<(String, QueueId, QueueRecord)>,
     pub(crate) bindings: Vec<(String, Binding)>,
 }
 
+/// What is told of a vhost beside its name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VhostRecord {
+    /// Description, tags and whatever else came with it, kept as it came.
+    #[serde(default)]
+    pub(crate) metadata: serde_json::Map<String, Value>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-struct VhostRecord {}
+struct PolicyRecord {
+    pattern: String,
+    apply_to: ApplyTo,
+    priority: i64,
+    definition: PolicyDefinition,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct ExchangeRecord {
@@ -59,6 +80,10 @@ pub(crate) struct QueueRecord {
 struct BindingRecord {}
 
 const USER: &str = "user";
+const PERMISSION: &str = "permission";
+const TOPIC_PERMISSION: &str = "topic-permission";
+const PARAMETER: &str = "parameter";
+const GLOBAL_PARAMETER: &str = "global-parameter";
 const VHOST: &str = "vhost";
 const EXCHANGE: &str = "exchange";
 const QUEUE: &str = "queue";
@@ -93,8 +118,64 @@ pub(crate) fn put_user(name: &str, record: &UserRecord) -> Change {
     put(key(USER, &[name.as_bytes()]), record)
 }
 
-pub(crate) fn put_vhost(name: &str) -> Change {
-    put(key(VHOST, &[name.as_bytes()]), &VhostRecord {})
+pub(crate) fn put_permission(user: &str, vhost: &str, permission: &Permission) -> Change {
+    put(
+        key(PERMISSION, &[user.as_bytes(), vhost.as_bytes()]),
+        permission,
+    )
+}
+
+pub(crate) fn put_topic_permission(
+    (user, vhost, exchange): (&str, &str, &str),
+    permission: &TopicPermission,
+) -> Change {
+    let names = [user.as_bytes(), vhost.as_bytes(), exchange.as_bytes()];
+    put(key(TOPIC_PERMISSION, &names), permission)
+}
+
+pub(crate) fn put_vhost(name: &str, record: &VhostRecord) -> Change {
+    put(key(VHOST, &[name.as_bytes()]), record)
+}
+
+pub(crate) fn put_policy(vhost: &str, kind: PolicyKind, policy: &Policy) -> Change {
+    let record = PolicyRecord {
+        pattern: policy.pattern.clone(),
+        apply_to: policy.apply_to,
+        priority: policy.priority,
+        definition: policy.definition.clone(),
+    };
+    put(
+        key(
+            kind.component(),
+            &[vhost.as_bytes(), policy.name.as_bytes()],
+        ),
+        &record,
+    )
+}
+
+pub(crate) fn delete_policy(vhost: &str, kind: PolicyKind, name: &str) -> Change {
+    Change::Delete {
+        key: key(kind.component(), &[vhost.as_bytes(), name.as_bytes()]),
+    }
+}
+
+pub(crate) fn put_parameter(vhost: &str, component: &str, name: &str, value: &Value) -> Change {
+    put(parameter_key(vhost, component, name), value)
+}
+
+pub(crate) fn delete_parameter(vhost: &str, component: &str, name: &str) -> Change {
+    Change::Delete {
+        key: parameter_key(vhost, component, name),
+    }
+}
+
+fn parameter_key(vhost: &str, component: &str, name: &str) -> Vec<u8> {
+    let names = [vhost.as_bytes(), component.as_bytes(), name.as_bytes()];
+    key(PARAMETER, &names)
+}
+
+pub(crate) fn put_global_parameter(name: &str, value: &Value) -> Change {
+    put(key(GLOBAL_PARAMETER, &[name.as_bytes()]), value)
 }
 
 pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange) -> Change {
@@ -219,26 +300,49 @@ pub(crate) fn read(
         USER => definitions
             .users
             .push((text(0)?, serde_json::from_slice(value).map_err(json)?)),
-        VHOST => definitions.vhosts.push(text(0)?),
-        EXCHANGE => {
-            let record: ExchangeRecord = serde_json::from_slice(value).map_err(json)?;
-            let octets = BASE64
-                .decode(&record.arguments)
-                .map_err(|error| bad(error.to_string()))?;
-            let kind = ExchangeKind::parse(&record.r#type)
-                .ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
-            let exchange = Exchange {
-                name: text(1)?,
-                kind,
-                durable: true,
-                auto_delete: record.auto_delete,
-                internal: record.internal,
-                alternate: None,
-                arguments: table(&octets).map_err(bad)?,
+        PERMISSION => {
+            let permission = serde_json::from_slice(value).map_err(json)?;
+            let entry = (text(0)?, text(1)?, permission);
+            definitions.permissions.push(entry);
+        }
+        TOPIC_PERMISSION => {
+            let permission = serde_json::from_slice(value).map_err(json)?;
+            let entry = (text(0)?, text(1)?, text(2)?, permission);
+            definitions.topic_permissions.push(entry);
+        }
+        PARAMETER => {
+            let value = serde_json::from_slice(value).map_err(json)?;
+            let entry = (text(0)?, text(1)?, text(2)?, value);
+            definitions.parameters.push(entry);
+        }
+        GLOBAL_PARAMETER => {
+            let value = serde_json::from_slice(value).map_err(json)?;
+            definitions.global_parameters.push((text(0)?, value));
+        }
+        VHOST => {
+            let record = serde_json::from_slice(value).map_err(json)?;
+            definitions.vhosts.push((text(0)?, record));
+        }
+        "policy" | "operator_policy" => {
+            let kind = if kind == PolicyKind::User.component() {
+                PolicyKind::User
+            } else {
+                PolicyKind::Operator
             };
-            definitions
-                .exchanges
-                .push((text(0)?, crate::vhost::with_alternate(exchange)));
+            let record: PolicyRecord = serde_json::from_slice(value).map_err(json)?;
+            let policy = Policy {
+                name: text(1)?,
+                pattern: record.pattern,
+                apply_to: record.apply_to,
+                priority: record.priority,
+                definition: record.definition,
+            };
+            definitions.policies.push((text(0)?, kind, policy));
+        }
+        EXCHANGE => {
+            let record = serde_json::from_slice(value).map_err(json)?;
+            let exchange = exchange_of(text(1)?, &record).map_err(bad)?;
+            definitions.exchanges.push((text(0)?, exchange));
         }
         QUEUE => {
             let mut record: QueueRecord = serde_json::from_slice(value).map_err(json)?;
@@ -267,6 +371,23 @@ pub(crate) fn read(
         other => return Err(bad(format!("unknown kind '{other}'"))),
     }
     Ok(())
+}
+
+fn exchange_of(name: String, record: &ExchangeRecord) -> Result<Exchange, String> {
+    let octets = BASE64
+        .decode(&record.arguments)
+        .map_err(|error| error.to_string())?;
+    let kind = ExchangeKind::parse(&record.r#type)
+        .ok_or_else(|| format!("unknown exchange type '{}'", record.r#type))?;
+    Ok(crate::vhost::with_alternate(Exchange {
+        name,
+        kind,
+        durable: true,
+        auto_delete: record.auto_delete,
+        internal: record.internal,
+        alternate: None,
+        arguments: table(&octets)?,
+    }))
 }
 
 fn split_key(key: &[u8]) -> Option<(&str, Vec<&[u8]>)> {

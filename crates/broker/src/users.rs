@@ -1,13 +1,14 @@
 //! Who may log in, and to which vhosts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustc_hash::FxHashMap;
+use md5::Md5;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
+use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
 /// A user who has logged in.
@@ -50,67 +51,149 @@ pub enum LoginRefused {
     NotLoopback,
 }
 
+/// How a password hash was made (RabbitMQ's page "Passwords"): always a 4-octet salt followed
+/// by the digest of salt and password, in base64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HashingAlgorithm {
+    #[serde(rename = "rabbit_password_hashing_md5")]
+    Md5,
+    #[default]
+    #[serde(rename = "rabbit_password_hashing_sha256")]
+    Sha256,
+    #[serde(rename = "rabbit_password_hashing_sha512")]
+    Sha512,
+}
+
+impl HashingAlgorithm {
+    fn digest(self, salt: [u8; 4], password: &str) -> Vec<u8> {
+        match self {
+            Self::Md5 => digest::<Md5>(salt, password),
+            Self::Sha256 => digest::<Sha256>(salt, password),
+            Self::Sha512 => digest::<Sha512>(salt, password),
+        }
+    }
+}
+
+fn digest<D: Digest>(salt: [u8; 4], password: &str) -> Vec<u8> {
+    let digest = D::new().chain_update(salt).chain_update(password);
+    digest.finalize().to_vec()
+}
+
 /// A user as the definitions keep it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UserRecord {
-    /// RabbitMQ's form: base64 of a 4-octet salt followed by SHA-256(salt, password).
-    password_hash: String,
-    tags: Vec<String>,
-    vhosts: BTreeSet<String>,
+    /// RabbitMQ's form: base64 of salt and digest. Empty: the user has no password, and none
+    /// logs it in.
+    pub(crate) password_hash: String,
+    #[serde(default)]
+    pub(crate) hashing_algorithm: HashingAlgorithm,
+    pub(crate) tags: Vec<String>,
+    /// Limits of the user, kept as they came.
+    #[serde(default)]
+    pub(crate) limits: Value,
+    /// Where older versions wrote down what are permissions now.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) vhosts: BTreeSet<String>,
 }
 
 impl UserRecord {
-    pub(crate) fn new(
-        password: &str,
-        tags: Vec<String>,
-        vhosts: BTreeSet<String>,
-    ) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(password: &str, tags: Vec<String>) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 4];
         getrandom::fill(&mut salt)?;
-        Ok(Self {
-            password_hash: BASE64.encode(salted_hash(salt, password)),
-            tags,
-            vhosts,
-        })
+        let algorithm = HashingAlgorithm::default();
+        let mut salted = salt.to_vec();
+        salted.extend(algorithm.digest(salt, password));
+        let hash = BASE64.encode(salted);
+        Ok(Self::with_hash(hash, algorithm, tags))
     }
 
-    fn matches(&self, password: &str) -> bool {
+    pub(crate) fn with_hash(
+        password_hash: String,
+        hashing_algorithm: HashingAlgorithm,
+        tags: Vec<String>,
+    ) -> Self {
+        Self {
+            password_hash,
+            hashing_algorithm,
+            tags,
+            limits: Value::Null,
+            vhosts: BTreeSet::new(),
+        }
+    }
+
+    /// The same with the hash of `password`, freshly salted.
+    pub(crate) fn hashed(self, password: &str) -> Result<Self, getrandom::Error> {
+        let mut hashed = Self::new(password, self.tags)?;
+        hashed.limits = self.limits;
+        Ok(hashed)
+    }
+
+    /// The same with the password of `other`.
+    pub(crate) fn hashed_as(self, other: &Self) -> Self {
+        Self {
+            password_hash: other.password_hash.clone(),
+            hashing_algorithm: other.hashing_algorithm,
+            ..self
+        }
+    }
+
+    pub(crate) fn matches(&self, password: &str) -> bool {
         let Ok(stored) = BASE64.decode(&self.password_hash) else {
             return false;
         };
-        let Some(salt) = stored.first_chunk::<4>() else {
+        let Some((salt, digest)) = stored.split_first_chunk::<4>() else {
             return false;
         };
-        salted_hash(*salt, password).ct_eq(&stored).into()
+        let given = self.hashing_algorithm.digest(*salt, password);
+        given.ct_eq(digest).into()
     }
 }
 
-fn salted_hash(salt: [u8; 4], password: &str) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(salt);
-    hash.update(password.as_bytes());
-    let mut salted = salt.to_vec();
-    salted.extend_from_slice(&hash.finalize());
-    salted
+/// What a user may do in a vhost: regular expressions over the names of queues and exchanges
+/// (RabbitMQ's page "Access Control"). That there is one lets the user in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Permission {
+    pub(crate) configure: String,
+    pub(crate) write: String,
+    pub(crate) read: String,
 }
 
-/// All users of the node.
+impl Permission {
+    /// Everything is allowed.
+    pub(crate) fn all() -> Self {
+        let everything = || ".*".to_owned();
+        Self {
+            configure: everything(),
+            write: everything(),
+            read: everything(),
+        }
+    }
+}
+
+/// Which routing keys of a topic exchange a user may publish and bind with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicPermission {
+    pub(crate) write: String,
+    pub(crate) read: String,
+}
+
+/// All users of the node, and what they may do.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
-    users: FxHashMap<String, UserRecord>,
+    pub(crate) records: BTreeMap<String, UserRecord>,
+    /// By user and vhost.
+    pub(crate) permissions: BTreeMap<(String, String), Permission>,
+    /// By user, vhost and exchange.
+    pub(crate) topic_permissions: BTreeMap<(String, String, String), TopicPermission>,
     loopback_only: BTreeSet<String>,
 }
 
 impl Users {
     pub(crate) fn new(loopback_only: impl IntoIterator<Item = String>) -> Self {
         Self {
-            users: FxHashMap::default(),
             loopback_only: loopback_only.into_iter().collect(),
+            ..Self::default()
         }
-    }
-
-    pub(crate) fn insert(&mut self, name: String, record: UserRecord) {
-        self.users.insert(name, record);
     }
 
     /// Check a name and password given by a peer that is, or is not, on the loopback interface.
@@ -120,17 +203,22 @@ impl Users {
         password: &str,
         from_loopback: bool,
     ) -> Result<User, LoginRefused> {
-        let record = self.users.get(name).ok_or(LoginRefused::UnknownUser)?;
+        let record = self.records.get(name).ok_or(LoginRefused::UnknownUser)?;
         if !record.matches(password) {
             return Err(LoginRefused::WrongPassword);
         }
         if !from_loopback && self.loopback_only.contains(name) {
             return Err(LoginRefused::NotLoopback);
         }
+        let of_user = (name.to_owned(), String::new());
+        let vhosts = self
+            .permissions
+            .range(of_user..)
+            .map_while(|((user, vhost), _)| (user == name).then(|| vhost.clone()));
         Ok(User {
             name: name.into(),
             tags: record.tags.clone(),
-            vhosts: record.vhosts.clone(),
+            vhosts: vhosts.collect(),
         })
     }
 }
@@ -141,15 +229,19 @@ mod tests {
 
     fn users() -> Users {
         let mut users = Users::new(["guest".to_owned()]);
-        let record = UserRecord::new("secret", vec![], BTreeSet::from(["/".to_owned()])).unwrap();
-        users.insert("guest".to_owned(), record.clone());
-        users.insert("app".to_owned(), record);
+        let record = UserRecord::new("secret", vec![]).unwrap();
+        for name in ["guest", "app"] {
+            users.records.insert(name.to_owned(), record.clone());
+            let place = (name.to_owned(), "/".to_owned());
+            users.permissions.insert(place, Permission::all());
+        }
         users
     }
 
     #[test]
     fn a_login_needs_the_right_password() {
-        assert!(users().login("app", "secret", false).unwrap().may_open("/"));
+        let user = users().login("app", "secret", false).unwrap();
+        assert!(user.may_open("/") && !user.may_open("orders"));
         assert_eq!(
             users().login("app", "Secret", true).unwrap_err(),
             LoginRefused::WrongPassword
@@ -171,16 +263,32 @@ mod tests {
 
     #[test]
     fn the_hash_is_salted_and_in_rabbitmqs_form() {
-        let a = UserRecord::new("secret", vec![], BTreeSet::new()).unwrap();
-        let b = UserRecord::new("secret", vec![], BTreeSet::new()).unwrap();
+        let a = UserRecord::new("secret", vec![]).unwrap();
+        let b = UserRecord::new("secret", vec![]).unwrap();
         assert_ne!(a.password_hash, b.password_hash);
         assert_eq!(BASE64.decode(a.password_hash).unwrap().len(), 36);
-        // From RabbitMQ's page "Passwords": the worked example with salt 908DC60A and password test12.
-        let known = UserRecord {
-            password_hash: "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR".to_owned(),
-            tags: vec![],
-            vhosts: BTreeSet::new(),
-        };
-        assert!(known.matches("test12"));
+    }
+
+    #[test]
+    fn hashes_of_every_algorithm_are_checked() {
+        // The first is the worked example of RabbitMQ's page "Passwords".
+        let known = [
+            (
+                HashingAlgorithm::Sha256,
+                "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
+            ),
+            (HashingAlgorithm::Md5, "kI3GChNpte2FApYFXScl+0dIluk="),
+            (
+                HashingAlgorithm::Sha512,
+                "kI3GChuNuIYf8lRbCCxZjgjKwsY19ns6+uFO0zcXRBGA/XGJPYD8OWMy7EB8TaOmAzjP2azv84GbINYwX2cDWb4DHnc=",
+            ),
+        ];
+        for (algorithm, hash) in known {
+            let record = UserRecord::with_hash(hash.to_owned(), algorithm, vec![]);
+            assert!(record.matches("test12"), "{algorithm:?}");
+            assert!(!record.matches("test13"), "{algorithm:?}");
+        }
+        let none = UserRecord::with_hash(String::new(), HashingAlgorithm::Md5, vec![]);
+        assert!(!none.matches(""));
     }
 }

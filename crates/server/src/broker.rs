@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ConfigError, ListenAddress};
+use crate::definitions::LoadError;
 use crate::listener;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
@@ -36,6 +37,9 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The definitions to begin with can't be loaded.
+    #[error(transparent)]
+    Definitions(#[from] LoadError),
     /// An address can't be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -303,28 +307,38 @@ async fn open(
     storage: Storage,
     clock: Arc<dyn leveret_broker::Clock>,
 ) -> Result<Opened, StartError> {
-    let options = broker_options(config, clock);
-    let store = config.store.clone();
+    let config = config.clone();
     let opening = tokio::task::spawn_blocking(move || -> Result<Opened, StartError> {
+        // Before the folder is touched.
+        let mut options = broker_options(&config, clock);
+        options.definitions = config.read_definitions()?;
+        let store = &config.store;
         let mut temporary = None;
         let store: Arc<dyn Store> = match storage {
             Storage::Memory => Arc::new(MemoryStore::new()),
-            Storage::Folder(folder) => open_folder(folder, &store)?,
+            Storage::Folder(folder) => open_folder(folder, store)?,
             Storage::Temporary => {
                 let folder = tempfile::tempdir()
                     .map_err(|error| StartError::Interrupted(error.to_string()))?;
-                let opened = open_folder(folder.path().to_owned(), &store)?;
+                let opened = open_folder(folder.path().to_owned(), store)?;
                 temporary = Some(folder);
                 opened
             }
         };
         let broker = leveret_broker::Broker::open(options, Arc::clone(&store))
-            .map_err(StartError::Broker)?;
+            .map_err(|error| not_opened(error, &config))?;
         Ok((store, broker, temporary))
     });
     opening
         .await
         .map_err(|error| StartError::Interrupted(error.to_string()))?
+}
+
+fn not_opened(error: BrokerError, config: &Config) -> StartError {
+    match (error, &config.load_definitions) {
+        (BrokerError::Import(error), Some(file)) => LoadError::new(file.clone(), error).into(),
+        (error, _) => StartError::Broker(error),
+    }
 }
 
 fn open_folder(
@@ -382,6 +396,8 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
             config.default_user.password.expose().to_owned(),
         ),
         loopback_users: config.loopback_users.clone(),
+        definitions: None,
+        rabbitmq_version: config.server.version.clone(),
         clock,
     }
 }

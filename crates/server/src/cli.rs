@@ -67,6 +67,10 @@ struct Options {
     /// [env: LEVERET_ADDRESSES_FILE]
     #[arg(long, global = true, value_name = "PATH")]
     addresses_file: Option<String>,
+    /// Import these definitions, as RabbitMQ exports them, before the broker is ready
+    /// [env: LEVERET_LOAD_DEFINITIONS]
+    #[arg(long, global = true, value_name = "FILE")]
+    definitions: Option<String>,
 }
 
 impl Options {
@@ -84,6 +88,7 @@ impl Options {
             ("log.level", "--log-level", self.log_level),
             ("log.format", "--log-format", self.log_format),
             ("addresses_file", "--addresses-file", self.addresses_file),
+            ("load_definitions", "--definitions", self.definitions),
         ]
         .into_iter()
         .filter_map(|(key, name, value)| {
@@ -223,7 +228,7 @@ mod tests {
         assert_eq!(flags("serve"), []);
         assert_eq!(
             flags(
-                "--data-dir d --listen :1,[::1]:2 --listen h:3 --metrics-listen none --log-level warn --log-format json --addresses-file a"
+                "--data-dir d --listen :1,[::1]:2 --listen h:3 --metrics-listen none --log-level warn --log-format json --addresses-file a --definitions d.json"
             ),
             [
                 ("data_dir", "--data-dir", "d".to_owned()),
@@ -232,6 +237,7 @@ mod tests {
                 ("log.level", "--log-level", "warn".to_owned()),
                 ("log.format", "--log-format", "json".to_owned()),
                 ("addresses_file", "--addresses-file", "a".to_owned()),
+                ("load_definitions", "--definitions", "d.json".to_owned()),
             ]
         );
     }

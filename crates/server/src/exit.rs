@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use leveret::StartError;
 use leveret::config::ConfigError;
+use leveret::{LoadError, StartError};
+use leveret_broker::DefinitionsError;
 
 /// Exit codes: those of BSD's `sysexits.h`, which RabbitMQ's tools use too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +71,30 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<&LoadError> for Failure {
+    fn from(error: &LoadError) -> Self {
+        let exit = match error {
+            LoadError::Refused {
+                reason: DefinitionsError::Store(_),
+                ..
+            } => Exit::Io,
+            _ => Exit::Config,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::from(&error)
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
             StartError::Config(_) => Exit::Config,
+            StartError::Definitions(error) => return Self::from(error),
             StartError::Listen { .. } => Exit::Unavailable,
             StartError::Locked(_) => Exit::TryAgain,
             StartError::Store(_) | StartError::Broker(_) => Exit::Io,

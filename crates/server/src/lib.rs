@@ -22,6 +22,7 @@ pub mod config;
 mod broker;
 mod clock;
 mod connection;
+mod definitions;
 mod listener;
 mod metrics;
 mod node;
@@ -30,4 +31,8 @@ mod timers;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;
-pub use leveret_broker::Alarm;
+pub use definitions::LoadError;
+pub use leveret_broker::{
+    Alarm, ApplyTo, DefinitionsError, DefinitionsFile, EffectivePolicy, ImportReport, Policy,
+    PolicyDefinition, PolicyError, PolicyKind,
+};

@@ -49,7 +49,10 @@ fn run() -> Result<Exit, Failure> {
     invocation.sources.variables = std::env::vars_os().collect();
     let loaded = Config::load(&invocation.sources)?;
     match invocation.command {
-        Command::CheckConfig => tell("configuration ok\n"),
+        Command::CheckConfig => {
+            loaded.config.read_definitions()?;
+            tell("configuration ok\n")
+        }
         Command::Serve => serve(&loaded, started),
     }
 }

@@ -13,7 +13,7 @@ use super::Queue;
 use super::stages::Stages;
 use crate::effects::Effects;
 use crate::entry::Entry;
-use crate::mailbox::{ChannelCredit, Delivery, Mailbox};
+use crate::mailbox::{ChannelCredit, Delivery, Mailbox, Notice};
 
 /// A consumer within its queue. A slot is used again; the generation tells whether it is
 /// still the same consumer.
@@ -136,6 +136,14 @@ impl Consumers {
             self.active = self.single.then_some(id);
         }
         id
+    }
+
+    /// Have the connections of all consumers look anew at how long they have their messages.
+    pub(crate) fn check_timeouts(&self, effects: &mut Effects) {
+        for consumer in self.slots.iter().flatten() {
+            let pushed = consumer.new.mailbox.push(Notice::CheckTimeouts);
+            effects.wakes.add(pushed.ok().flatten());
+        }
     }
 
     /// Remove a consumer; `false` if it was gone already.

@@ -9,6 +9,7 @@ mod consumers;
 mod expiration;
 mod levels;
 mod options;
+mod policy;
 mod publish;
 mod ready;
 mod stages;
@@ -28,6 +29,7 @@ use parking_lot::{Mutex, MutexGuard};
 pub(crate) use self::consumers::{ConsumerId, NewConsumer};
 pub(crate) use self::expiration::parse_expiration;
 pub(crate) use self::options::{DeadLetterTarget, Overflow, QueueOptions, QueueType, Strategy};
+use self::policy::Visible;
 use self::ready::PageIn;
 use self::state::{GetRequest, QueueState};
 use crate::broker::Shared;
@@ -79,7 +81,9 @@ pub(crate) struct QueueProperties {
     /// The connection that alone may use it, and with which it goes.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) arguments: FieldTable,
-    /// What the arguments say.
+    /// What the arguments, and the policies at its making, say. Only the type of the queue, its
+    /// priorities and whether it has a single active consumer stay so; the rest is what its
+    /// state has now ([`Queue::set_options`]).
     pub(crate) options: QueueOptions,
 }
 
@@ -147,6 +151,7 @@ pub struct Queue {
     shared: Arc<Shared>,
     /// Where dead letters are routed, and from which the queue goes when it expires.
     vhost: Weak<Vhost>,
+    visible: Visible,
     state: Mutex<QueueState>,
 }
 
@@ -168,6 +173,7 @@ impl Queue {
         vhost: Weak<Vhost>,
     ) -> Self {
         let state = Mutex::new(QueueState::new(&properties.options));
+        let visible = Visible::new(&properties.options);
         let (memory, store) = (Arc::clone(&shared.memory), Arc::clone(&shared.store));
         Self {
             id,
@@ -176,6 +182,7 @@ impl Queue {
             store,
             shared,
             vhost,
+            visible,
             state,
         }
     }
@@ -213,12 +220,8 @@ impl Queue {
         self.vhost.upgrade()
     }
 
-    pub(crate) fn is_deleted(&self) -> bool {
-        self.state.lock().deleted
-    }
-
     /// Start a consumer. If the store does not take its first deliveries, it is there all the same,
-    /// and goes with its connection, which that error ends.
+    /// and goes with its connection, which that error ends. `Err(())`: the queue is gone.
     pub(crate) fn add_consumer(
         self: &Arc<Self>,
         consumer: NewConsumer,
@@ -247,7 +250,7 @@ impl Queue {
             return false;
         }
         let is_last = self.properties.auto_delete && state.consumers.len() == 0 && !state.deleted;
-        if self.properties.options.expires.is_some() {
+        if state.options.expires.is_some() {
             self.used_now(state);
         }
         is_last
@@ -303,11 +306,12 @@ impl Queue {
         }
         state.settled(runs);
         let before = state.ready.memory();
-        let entries = self.within_delivery_limit(entries, effects);
+        let limit = state.options.delivery_limit;
+        let entries = self.within_delivery_limit(limit, entries, effects);
         state.expiring |= entries.iter().any(|entry| entry.deadline != Time::NEVER);
         state.ready.requeue(entries);
         // Before anybody gets what came back.
-        if self.drops_head() {
+        if state.options.drops_head() {
             state.trim(self, effects);
         }
         self.deliver_and_unlock(state, before, effects)
@@ -327,7 +331,7 @@ impl Queue {
             return Ok(GetOutcome::Gone);
         }
         let before = state.ready.memory();
-        if self.properties.options.expires.is_some() {
+        if state.options.expires.is_some() {
             state.last_used = self.clock().now();
         }
         let now = self.now(&state);
@@ -417,7 +421,7 @@ impl Queue {
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
         state.deliver(self, pass.expired_by, effects);
-        if state.expiring || self.properties.options.needs_upkeep() {
+        if state.expiring || state.options.needs_upkeep() {
             self.keep_up(&mut state, pass.now, effects);
         }
         let page_in = if pass.reads_on || state.ready.is_window_empty() {

@@ -1,4 +1,4 @@
-//! What the arguments of queue.declare make of a queue.
+//! What the arguments of queue.declare and the policies make of a queue.
 
 use std::sync::Arc;
 
@@ -10,6 +10,16 @@ pub(crate) enum QueueType {
     #[default]
     Classic,
     Quorum,
+}
+
+impl QueueType {
+    /// The value of the argument.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
 }
 
 /// What becomes of what does not fit (argument x-overflow).
@@ -44,7 +54,7 @@ pub(crate) struct DeadLetterTarget {
     pub(crate) strategy: Strategy,
 }
 
-/// A queue's arguments, checked and typed.
+/// A queue's arguments, checked and typed, with what its policies say merged in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueOptions {
     pub(crate) queue_type: QueueType,
@@ -78,6 +88,12 @@ impl QueueOptions {
     #[inline]
     pub(crate) fn refuses(&self) -> bool {
         self.is_limited() && self.overflow != Overflow::DropHead
+    }
+
+    /// Does the oldest message go when there is no room?
+    #[inline]
+    pub(crate) fn drops_head(&self) -> bool {
+        self.is_limited() && self.overflow == Overflow::DropHead
     }
 
     /// Would `messages` with `bytes` body octets be too much?

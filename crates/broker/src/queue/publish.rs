@@ -7,7 +7,7 @@ use leveret_wire::{Message, RawValue, TableBuilder, rewrite_headers};
 
 use super::expiration::expiration_of;
 use super::state::QueueState;
-use super::{Overflow, Pass, Publishing, Queue};
+use super::{Overflow, Pass, Publishing, Queue, QueueOptions};
 use crate::dead_letter::Reason;
 use crate::effects::Effects;
 use crate::entry::{Entry, Stored};
@@ -29,16 +29,15 @@ impl Queue {
         effects: &mut Effects,
         confirmed_by: &mut impl FnMut(u16, u64, Ticket),
     ) -> Result<Ticket, StoreError> {
-        let options = &self.properties.options;
         let mut state = self.state.lock();
         if state.deleted {
             run.clear();
             return Ok(Ticket::NONE);
         }
-        if options.is_quorum() {
+        if self.properties.options.is_quorum() {
             forget_delivery_counts(run);
         }
-        let is_timed = options.is_timed()
+        let is_timed = state.options.is_timed()
             || state.expiring
             || run
                 .iter()
@@ -56,7 +55,7 @@ impl Queue {
             expired_by,
             reads_on: true,
         };
-        let last = if options.refuses() {
+        let last = if state.options.refuses() {
             self.enqueue_what_fits(&mut state, run, pass, effects, confirmed_by)?
         } else {
             self.enqueue(
@@ -94,7 +93,7 @@ impl Queue {
                     seq: first_seq + at as u64,
                     message: stored_form::write(
                         &publishing.message,
-                        self.deadline(&publishing.message, now),
+                        deadline(&state.options, &publishing.message, now),
                     ),
                     durable,
                 });
@@ -137,7 +136,7 @@ impl Queue {
                 }
                 ticket.0 += 1;
             }
-            let deadline = self.deadline(&publishing.message, now);
+            let deadline = deadline(&state.options, &publishing.message, now);
             expiring |= deadline != Time::NEVER;
             if at >= page_from {
                 state.ready.push_paged(seq, publishing.message.body().len());
@@ -166,7 +165,7 @@ impl Queue {
         effects: &mut Effects,
         confirmed_by: &mut impl FnMut(u16, u64, Ticket),
     ) -> Result<Ticket, StoreError> {
-        let options = &self.properties.options;
+        let options = state.options.clone();
         let mut last = Ticket::NONE;
         let mut coming = std::mem::take(run).into_iter().peekable();
         let mut fitting = Vec::new();
@@ -222,17 +221,14 @@ impl Queue {
         let header = rewrite_headers(entry.message.header(), Some(&headers.into_content())).ok()?;
         Some(entry.message.with_header(&header))
     }
+}
 
-    /// When a message that enters now expires.
-    #[inline]
-    fn deadline(&self, message: &Message, now: Option<Time>) -> Time {
-        match now {
-            None => Time::NEVER,
-            Some(now) => self
-                .properties
-                .options
-                .deadline(now, expiration_of(message)),
-        }
+/// When a message that enters a queue with `options` now expires.
+#[inline]
+fn deadline(options: &QueueOptions, message: &Message, now: Option<Time>) -> Time {
+    match now {
+        None => Time::NEVER,
+        Some(now) => options.deadline(now, expiration_of(message)),
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct GetRequest {
 /// clock, no I/O.
 #[derive(Debug)]
 pub(crate) struct QueueState {
+    /// What the queue's arguments and policies say now.
+    pub(crate) options: QueueOptions,
     pub(crate) ready: Ready,
     pub(crate) consumers: Consumers,
     /// basic.get requests older than anything a consumer may get next.
@@ -55,6 +57,7 @@ pub(crate) struct QueueState {
 impl QueueState {
     pub(crate) fn new(options: &QueueOptions) -> Self {
         Self {
+            options: options.clone(),
             ready: Ready::new(options.max_priority),
             consumers: Consumers::new(options.single_active_consumer),
             gets: VecDeque::new(),
@@ -138,8 +141,7 @@ impl QueueState {
 
     /// Drop from the head what is over the limits.
     pub(crate) fn trim(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
-        let options = &queue.properties().options;
-        while options.is_over(self.ready.len(), self.ready.bytes()) && self.ready.has_next() {
+        while self.options.is_over(self.ready.len(), self.ready.bytes()) && self.ready.has_next() {
             let Some(entry) = self.ready.pop() else { break };
             queue.discard(entry, Reason::MaxLength, effects);
         }

@@ -6,8 +6,8 @@ use std::task::Waker;
 
 use parking_lot::MutexGuard;
 
+use super::Queue;
 use super::state::QueueState;
-use super::{Overflow, Queue};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::deadlines::{Due, Party};
 use crate::effects::{Effects, push_settle};
@@ -25,25 +25,18 @@ impl Queue {
     /// read the clock.
     #[inline]
     pub(super) fn now(&self, state: &QueueState) -> Time {
-        if state.expiring || self.properties.options.is_timed() {
+        if state.expiring || state.options.is_timed() {
             self.clock().now()
         } else {
             Time::default()
         }
     }
 
-    /// Does the oldest message go when there is no room?
-    #[inline]
-    pub(super) fn drops_head(&self) -> bool {
-        let options = &self.properties.options;
-        options.is_limited() && options.overflow == Overflow::DropHead
-    }
-
     /// The queue gives a message up: it goes to the dead-letter exchange once the queue is
     /// unlocked, or nowhere.
     pub(crate) fn discard(self: &Arc<Self>, entry: Entry, reason: Reason, effects: &mut Effects) {
         self.count_discarded(reason, 1);
-        if self.properties.options.dead_letter.is_some() {
+        if self.has_dead_letter_exchange() {
             effects.dead_letters.push(DeadLetter {
                 queue: Arc::clone(self),
                 entry,
@@ -57,10 +50,11 @@ impl Queue {
     /// Give up what has come back more often than it may (x-delivery-limit).
     pub(super) fn within_delivery_limit(
         self: &Arc<Self>,
+        limit: Option<u32>,
         entries: Vec<Entry>,
         effects: &mut Effects,
     ) -> Vec<Entry> {
-        let Some(limit) = self.properties.options.delivery_limit else {
+        let Some(limit) = limit else {
             return entries;
         };
         let (over, within): (Vec<_>, Vec<_>) = entries
@@ -80,7 +74,7 @@ impl Queue {
         now: Time,
         effects: &mut Effects,
     ) {
-        if self.drops_head() {
+        if state.options.drops_head() {
             state.trim(self, effects);
         }
         if state.expiring {
@@ -99,7 +93,7 @@ impl Queue {
         if state.expiring {
             next = next.min(state.ready.earliest_deadline());
         }
-        if let Some(expires) = self.properties.options.expires
+        if let Some(expires) = state.options.expires
             && state.consumers.len() == 0
         {
             next = next.min(state.last_used.after(expires));
@@ -122,7 +116,7 @@ impl Queue {
         if state.deleted {
             return;
         }
-        if self.is_expired(&state, now) {
+        if Self::is_expired(&state, now) {
             drop(state);
             if let Some(vhost) = self.vhost() {
                 vhost.delete_expired(self, now, effects);
@@ -147,20 +141,20 @@ impl Queue {
 
     /// Has nobody used the queue for as long as it stays (x-expires)?
     pub(crate) fn is_unused(&self, now: Time) -> bool {
-        self.is_expired(&self.state.lock(), now)
+        Self::is_expired(&self.state.lock(), now)
     }
 
-    fn is_expired(&self, state: &QueueState, now: Time) -> bool {
-        let expires = self.properties.options.expires;
-        expires.is_some_and(|expires| {
+    fn is_expired(state: &QueueState, now: Time) -> bool {
+        state.options.expires.is_some_and(|expires| {
             state.consumers.len() == 0 && state.last_used.after(expires) <= now
         })
     }
 
     /// Somebody has declared the queue: if it goes when unused, its time begins anew.
     pub(crate) fn touch(self: &Arc<Self>) {
-        if self.properties.options.expires.is_some() {
-            self.used_now(self.state.lock());
+        let state = self.state.lock();
+        if state.options.expires.is_some() {
+            self.used_now(state);
         }
     }
 

@@ -151,6 +151,15 @@ impl Broker {
                 user: user.name().to_string(),
             });
         }
+        if let Some(limit) = found.limits().max_connections
+            && self.shared.connections.len_of(vhost) >= limit
+        {
+            return Err(OpenRefused::VhostFull {
+                vhost: vhost.to_owned(),
+                user: user.name().to_string(),
+                limit,
+            });
+        }
         let limits = &self.shared.limits;
         let mailbox = Arc::new(Mailbox::new(
             limits.outbox_high_bytes,

@@ -77,6 +77,11 @@ impl QueueSlots {
             .map(|slot| &slot.queue)
     }
 
+    /// The queues with a slot.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.slots.iter().flatten().map(|slot| &slot.queue)
+    }
+
     /// Note a message settled (and its use of the slot over); the queue hears of it when
     /// [`QueueSlots::take_settled`] is worked off.
     #[inline]

@@ -262,7 +262,7 @@ impl Session {
         for unacked in taken {
             let queue = self.queues.queue(unacked.queue);
             let dead_lettering = queue
-                .filter(|queue| queue.properties().options.dead_letter.is_some())
+                .filter(|queue| queue.has_dead_letter_exchange())
                 .cloned();
             let Some(queue) = dead_lettering else {
                 if let Some(queue) = queue {

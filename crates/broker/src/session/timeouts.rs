@@ -60,9 +60,12 @@ impl Marks {
 impl Session {
     /// Messages of `queue` come to this connection: see that none is kept for too long.
     pub(super) fn watch_timeouts(&mut self, queue: &Queue) {
-        let Some(timeout) = self.timeout_of(queue) else {
-            return;
-        };
+        if let Some(timeout) = self.timeout_of(queue) {
+            self.look_within(timeout);
+        }
+    }
+
+    fn look_within(&mut self, timeout: u64) {
         let interval = (timeout / LOOKS).clamp(*INTERVAL.start(), *INTERVAL.end());
         if self.timeouts.interval == 0 || interval < self.timeouts.interval {
             self.timeouts.interval = interval;
@@ -71,6 +74,9 @@ impl Session {
     }
 
     fn look_later(&mut self) {
+        if self.timeouts.interval == 0 {
+            return;
+        }
         let next = self.shared.clock.now().after(self.timeouts.interval);
         let party = Party::Connection(self.access.connection);
         let due = Due::Connection(Arc::downgrade(&self.mailbox));
@@ -82,15 +88,20 @@ impl Session {
     /// Milliseconds that a message of `queue` may be out. Classic queues have a timeout only
     /// if they are declared with one (RabbitMQ 4.3).
     fn timeout_of(&self, queue: &Queue) -> Option<u64> {
-        let options = &queue.properties().options;
         let default = self.shared.limits.consumer_timeout_milliseconds;
-        options
-            .consumer_timeout
-            .or_else(|| (options.is_quorum() && default > 0).then_some(default))
+        let is_quorum = queue.properties().options.is_quorum();
+        queue
+            .consumer_timeout()
+            .or_else(|| (is_quorum && default > 0).then_some(default))
     }
 
     /// Close channels whose consumers have kept a message for too long.
     pub(super) fn check_timeouts(&mut self, output: &mut impl Output) -> Result<(), Failure> {
+        // A policy may have changed what the queues in use say.
+        let in_use = self.queues.in_use();
+        if let Some(shortest) = in_use.filter_map(|queue| self.timeout_of(queue)).min() {
+            self.look_within(shortest);
+        }
         let now = self.shared.clock.now();
         let mut late = Vec::new();
         for (number, channel) in &self.channels {

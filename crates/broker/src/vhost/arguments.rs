@@ -5,6 +5,7 @@
 use leveret_wire::{AMQPValue, FieldTable, type_name};
 
 use super::equivalence::{compare_arguments, integer};
+use crate::policies::{PolicyDefinition, lower_delivery_limit};
 use crate::queue::{DeadLetterTarget, Overflow, QueueOptions, QueueType, Strategy};
 
 /// Longest time that RabbitMQ takes as an argument: ten years, in milliseconds.
@@ -93,7 +94,7 @@ pub(crate) fn parse(arguments: &FieldTable, what: &str) -> Result<QueueOptions, 
         }
         check(value, arguments).map_err(|reason| refused(key, reason))?;
     }
-    Ok(options(arguments))
+    Ok(options(arguments, &PolicyDefinition::default()))
 }
 
 /// Are the arguments of a redeclaration those that the queue has? The explanation of the 406
@@ -134,19 +135,25 @@ pub(crate) fn queue_type(arguments: &FieldTable) -> QueueType {
     }
 }
 
-/// The options that checked arguments make. What a check would refuse counts as absent, so
+/// The options that checked arguments make together with `policy`: of two numbers the lower
+/// counts, else the argument. What a check would refuse counts as absent, so
 /// that a definition of an older version never keeps a node from starting.
-pub(crate) fn options(arguments: &FieldTable) -> QueueOptions {
+pub(crate) fn options(arguments: &FieldTable, policy: &PolicyDefinition) -> QueueOptions {
     let queue_type = queue_type(arguments);
     let number = |key: &str| {
-        arguments
+        let argument = arguments
             .inner()
             .get(key)
             .and_then(integer)
-            .and_then(|value| u64::try_from(value).ok())
+            .and_then(|value| u64::try_from(value).ok());
+        let setting = key.strip_prefix("x-").and_then(|key| policy.count(key));
+        match (argument, setting) {
+            (Some(argument), Some(setting)) => Some(argument.min(setting)),
+            (argument, setting) => argument.or(setting),
+        }
     };
     let flag = |key: &str| matches!(arguments.inner().get(key), Some(AMQPValue::Boolean(true)));
-    let overflow = match (text(arguments, "x-overflow"), queue_type) {
+    let overflow = match (text_under("x-overflow", arguments, policy), queue_type) {
         (Some("reject-publish"), _) => Overflow::RejectPublish,
         (Some("reject-publish-dlx"), QueueType::Classic) => Overflow::RejectPublishDlx,
         // RabbitMQ's quorum queues take reject-publish-dlx for the default.
@@ -159,25 +166,30 @@ pub(crate) fn options(arguments: &FieldTable) -> QueueOptions {
         max_length: number("x-max-length"),
         max_length_bytes: number("x-max-length-bytes"),
         overflow,
-        dead_letter: dead_letter(arguments, queue_type, overflow),
-        max_priority: number("x-max-priority")
+        dead_letter: dead_letter(arguments, policy, queue_type, overflow),
+        max_priority: arguments
+            .inner()
+            .get("x-max-priority")
+            .and_then(integer)
             .and_then(|value| u8::try_from(value).ok())
             .unwrap_or(0),
         single_active_consumer: flag("x-single-active-consumer"),
-        delivery_limit: delivery_limit(arguments, queue_type),
+        delivery_limit: delivery_limit(arguments, policy, queue_type),
         consumer_timeout: number("x-consumer-timeout").filter(|timeout| *timeout > 0),
     }
 }
 
 fn dead_letter(
     arguments: &FieldTable,
+    policy: &PolicyDefinition,
     queue_type: QueueType,
     overflow: Overflow,
 ) -> Option<DeadLetterTarget> {
-    let exchange = text(arguments, DEAD_LETTER_EXCHANGE)?.into();
-    let routing_key = text(arguments, DEAD_LETTER_ROUTING_KEY).map(Into::into);
+    let text = |key| text_under(key, arguments, policy);
+    let exchange = text(DEAD_LETTER_EXCHANGE)?.into();
+    let routing_key = text(DEAD_LETTER_ROUTING_KEY).map(Into::into);
     // RabbitMQ: at-least-once needs overflow reject-publish, else it is at-most-once.
-    let is_safe = text(arguments, DEAD_LETTER_STRATEGY) == Some("at-least-once")
+    let is_safe = text(DEAD_LETTER_STRATEGY) == Some("at-least-once")
         && queue_type == QueueType::Quorum
         && overflow == Overflow::RejectPublish;
     let strategy = if is_safe {
@@ -193,11 +205,20 @@ fn dead_letter(
 }
 
 /// A negative limit is none (RabbitMQ 4.0).
-fn delivery_limit(arguments: &FieldTable, queue_type: QueueType) -> Option<u32> {
+fn delivery_limit(
+    arguments: &FieldTable,
+    policy: &PolicyDefinition,
+    queue_type: QueueType,
+) -> Option<u32> {
     if queue_type == QueueType::Classic {
         return None;
     }
-    match arguments.inner().get("x-delivery-limit").and_then(integer) {
+    let argument = arguments.inner().get("x-delivery-limit").and_then(integer);
+    let limit = match (argument, policy.integer("delivery-limit")) {
+        (Some(argument), Some(setting)) => Some(lower_delivery_limit(argument, setting)),
+        (argument, setting) => argument.or(setting),
+    };
+    match limit {
         None => Some(DELIVERY_LIMIT_DEFAULT),
         Some(limit) if limit < 0 => None,
         Some(limit) => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
@@ -206,6 +227,16 @@ fn delivery_limit(arguments: &FieldTable, queue_type: QueueType) -> Option<u32> 
 
 fn named_type(arguments: &FieldTable) -> Option<&str> {
     text(arguments, QUEUE_TYPE)
+}
+
+/// The text that an argument says, or else the policy.
+fn text_under<'a>(
+    key: &str,
+    arguments: &'a FieldTable,
+    policy: &'a PolicyDefinition,
+) -> Option<&'a str> {
+    let setting = || policy.text(key.strip_prefix("x-")?);
+    text(arguments, key).or_else(setting)
 }
 
 fn text<'a>(arguments: &'a FieldTable, key: &str) -> Option<&'a str> {
@@ -361,6 +392,14 @@ fn check_type(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
 fn check_locator(value: &AMQPValue, _: &FieldTable) -> Result<(), String> {
     let allowed = ["client-local", "balanced", "random", "least-leaders"];
     one_of(value, &allowed, |_| "invalid_queue_locator_arg".to_owned())
+}
+
+/// Is it an age as streams have it: a number and a unit?
+pub(crate) fn is_max_age(age: &str) -> bool {
+    let number = age.strip_suffix(['Y', 'M', 'D', 'h', 'm', 's']);
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]

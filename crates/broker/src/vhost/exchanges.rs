@@ -3,10 +3,10 @@
 use leveret_router::{Exchange, ExchangeKind};
 use leveret_store::Ticket;
 use leveret_wire::method::exchange::{Declare, Delete};
-use leveret_wire::{AMQPValue, type_name};
+use leveret_wire::{AMQPValue, FieldTable, type_name};
 
 use super::equivalence::{compare_arguments, compare_flag, inequivalent};
-use super::{ALTERNATE_EXCHANGE, Vhost, with_alternate};
+use super::{ALTERNATE_EXCHANGE, Vhost};
 use crate::definitions;
 use crate::session::Failure;
 
@@ -37,23 +37,14 @@ impl Vhost {
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
             )));
         }
-        if let Some(alternate) = declare.arguments.inner().get(ALTERNATE_EXCHANGE)
-            && !matches!(alternate, AMQPValue::LongString(_))
-        {
-            let text = format!(
-                "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in {what}",
-                type_name(alternate)
-            );
-            return Err(Failure::precondition_failed(text));
-        }
-        kind.check_arguments(&declare.arguments)
-            .map_err(|error| Failure::precondition_failed(error.to_string()))?;
+        check_new_exchange(kind, &declare.arguments, &what)
+            .map_err(Failure::precondition_failed)?;
         let limit = self.shared.limits.exchanges_per_vhost;
         if topology.router.exchange_count() >= limit {
             let text = format!("cannot declare {what}: exchange limit ({limit}) is reached");
             return Err(Failure::precondition_failed(text));
         }
-        let exchange = with_alternate(Exchange {
+        let exchange = topology.under_policies(Exchange {
             name: name.to_owned(),
             kind,
             durable: declare.durable,
@@ -127,6 +118,24 @@ impl Vhost {
     pub(crate) fn exchange_text(&self, name: &str) -> String {
         format!("exchange '{name}' in vhost '{}'", self.name)
     }
+}
+
+/// Are these arguments that an exchange may be made with? The explanation of the 406 if not.
+pub(crate) fn check_new_exchange(
+    kind: ExchangeKind,
+    arguments: &FieldTable,
+    what: &str,
+) -> Result<(), String> {
+    if let Some(alternate) = arguments.inner().get(ALTERNATE_EXCHANGE)
+        && !matches!(alternate, AMQPValue::LongString(_))
+    {
+        return Err(format!(
+            "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in {what}",
+            type_name(alternate)
+        ));
+    }
+    kind.check_arguments(arguments)
+        .map_err(|error| error.to_string())
 }
 
 /// The default exchange can't be declared, deleted or bound.

@@ -10,6 +10,9 @@ mod bindings;
 mod equivalence;
 mod exchanges;
 mod histories;
+mod import;
+mod parameters;
+mod policies;
 mod queues;
 mod replies;
 
@@ -24,17 +27,22 @@ use leveret_store::{Change, QueueId, StoreError, Ticket};
 use leveret_wire::{AMQPValue, FieldTable, Message};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
 
 use crate::broker::Shared;
 use crate::counters::QueueTotals;
 use crate::definitions;
+use crate::policies::Policies;
 use crate::queue::Queue;
 
-pub(crate) use self::arguments::{module_name, options as queue_options};
+pub(crate) use self::arguments::{is_max_age, module_name};
 pub(crate) use self::equivalence::integer;
+pub(crate) use self::exchanges::check_new_exchange;
 use self::histories::History;
 pub(crate) use self::histories::HistoryMemory;
-pub(crate) use self::queues::{QueueAccess, generated_name};
+pub use self::parameters::VhostLimits;
+pub(crate) use self::parameters::{LIMITS, Parameters};
+pub(crate) use self::queues::{QueueAccess, check_new_queue, generated_name};
 pub(crate) use self::replies::REPLY_TO;
 
 /// Why connection.open is refused.
@@ -54,6 +62,18 @@ pub enum OpenRefused {
     /// The node has as many connections as it may.
     #[error("connection refused: node connection limit ({0}) is reached")]
     TooManyConnections(usize),
+    /// The vhost has as many connections as its limits allow.
+    #[error(
+        "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
+    )]
+    VhostFull {
+        /// The vhost asked for.
+        vhost: String,
+        /// The user who asked.
+        user: String,
+        /// The limit.
+        limit: u64,
+    },
 }
 
 /// A virtual host.
@@ -65,17 +85,22 @@ pub struct Vhost {
     generation: AtomicU64,
     /// Ticket of the last change of a definition.
     last_change: AtomicU64,
+    /// What is told of it: description, tags and the like.
+    metadata: RwLock<Map<String, Value>>,
     topology: RwLock<Topology>,
     /// Reply queues of direct reply-to, by name.
     replies: RwLock<FxHashMap<Box<[u8]>, Arc<Queue>>>,
 }
 
-struct Topology {
+pub(crate) struct Topology {
     router: Router<QueueId>,
     queues: FxHashMap<QueueId, Arc<Queue>>,
     /// What exchanges of type x-recent-history keep, by their names.
     histories: FxHashMap<String, Arc<History>>,
     bindings: usize,
+    policies: Policies,
+    parameters: Parameters,
+    limits: VhostLimits,
 }
 
 /// Exchanges that every vhost has, with kind and internal flag.
@@ -137,6 +162,9 @@ impl Vhost {
             queues: FxHashMap::default(),
             histories: FxHashMap::default(),
             bindings: 0,
+            policies: Policies::default(),
+            parameters: Parameters::default(),
+            limits: VhostLimits::default(),
         });
         Arc::new_cyclic(|this| Self {
             name,
@@ -144,6 +172,7 @@ impl Vhost {
             this: Weak::clone(this),
             generation: AtomicU64::new(1),
             last_change: AtomicU64::new(0),
+            metadata: RwLock::default(),
             topology,
             replies: RwLock::default(),
         })
@@ -152,6 +181,15 @@ impl Vhost {
     /// The vhost's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What definitions tell of it: description, tags and the like, with RabbitMQ's keys.
+    pub fn metadata(&self) -> Map<String, Value> {
+        self.metadata.read().clone()
+    }
+
+    pub(crate) fn set_metadata(&self, metadata: Map<String, Value>) {
+        *self.metadata.write() = metadata;
     }
 
     /// Grows whenever a route may have changed.
@@ -211,8 +249,9 @@ impl Vhost {
     }
 
     pub(crate) fn recover_exchange(&self, exchange: Exchange) {
-        let memory = &self.shared.histories;
-        self.topology.write().add_exchange(exchange, memory);
+        let mut topology = self.topology.write();
+        let exchange = topology.under_policies(exchange);
+        topology.add_exchange(exchange, &self.shared.histories);
     }
 
     pub(crate) fn recover_queue(&self, queue: Arc<Queue>) {

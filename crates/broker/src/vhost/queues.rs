@@ -13,7 +13,7 @@ use super::equivalence::compare_flag;
 use crate::connections::ConnectionId;
 use crate::definitions;
 use crate::effects::Effects;
-use crate::queue::{DeleteRefused, Queue, QueueProperties, QueueType};
+use crate::queue::{DeleteRefused, Queue, QueueOptions, QueueProperties, QueueType};
 use crate::session::Failure;
 use crate::time::Time;
 
@@ -87,7 +87,7 @@ impl Vhost {
                 },
             });
         }
-        let limit = self.shared.limits.queues_per_vhost;
+        let limit = topology.queue_limit(self.shared.limits.queues_per_vhost);
         if topology.queues.len() >= limit {
             let text = format!(
                 "cannot declare queue '{name}': queue limit in vhost '{}' ({limit}) is reached",
@@ -96,10 +96,9 @@ impl Vhost {
             return Err(Failure::precondition_failed(text));
         }
         let what = self.queue_text(name);
-        let options =
-            arguments::parse(&declare.arguments, &what).map_err(Failure::precondition_failed)?;
-        if options.is_quorum() {
-            check_quorum(declare, &what).map_err(Failure::precondition_failed)?;
+        let mut options = check_new_queue(declare, &what).map_err(Failure::precondition_failed)?;
+        if !topology.policies.is_empty() {
+            options = topology.options_for(name, &declare.arguments);
         }
         let properties = QueueProperties {
             name: name.into(),
@@ -261,6 +260,16 @@ impl Vhost {
         arguments::equivalent(&declare.arguments, &current.arguments, &what)
             .map_err(Failure::precondition_failed)
     }
+}
+
+/// Can a queue be made as `declare` says? What its arguments make of it, or the explanation of
+/// the 406.
+pub(crate) fn check_new_queue(declare: &Declare, what: &str) -> Result<QueueOptions, String> {
+    let options = arguments::parse(&declare.arguments, what)?;
+    if options.is_quorum() {
+        check_quorum(declare, what)?;
+    }
+    Ok(options)
 }
 
 /// What a quorum queue can't be.

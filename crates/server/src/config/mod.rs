@@ -47,6 +47,9 @@ pub struct Config {
     /// File that names the bound addresses while the broker is ready, for programs that let the
     /// system choose ports.
     pub addresses_file: Option<PathBuf>,
+    /// Definitions as RabbitMQ exports them, imported at every start before the broker is ready;
+    /// RabbitMQ's setting of the same name.
+    pub load_definitions: Option<PathBuf>,
     /// Threads that serve connections; by default one for each core the process may use.
     pub threads: usize,
     /// Announced to clients as the server property `cluster_name`. The default names no host: the
@@ -75,6 +78,7 @@ impl Default for Config {
             metrics_listen: vec![ListenAddress::localhost(15692)],
             data_dir: PathBuf::from("leveret-data"),
             addresses_file: None,
+            load_definitions: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             cluster_name: "leveret@localhost".to_owned(),
             default_vhost: "/".to_owned(),

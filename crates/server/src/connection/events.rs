@@ -155,6 +155,7 @@ impl Link<'_> {
                 let error = match refused {
                     OpenRefused::NoVhost(_)
                     | OpenRefused::NoAccess { .. }
+                    | OpenRefused::VhostFull { .. }
                     | OpenRefused::TooManyConnections(_) => error.at(10, 40),
                 };
                 self.log_failure(&error);

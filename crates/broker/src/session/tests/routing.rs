@@ -1,7 +1,5 @@
 //! Where messages go, and that remembered routes are forgotten when the topology changes.
 
-use std::collections::BTreeSet;
-
 use leveret_store::{MemoryStore, Store as _};
 use leveret_wire::method::{exchange, queue};
 use leveret_wire::properties::Property;
@@ -11,7 +9,8 @@ use super::rig::{
     Client, Node, bind, consume, consume_no_ack, declare, declare_exchange, delete, get, routed,
     to, with_properties,
 };
-use crate::users::UserRecord;
+use crate::definitions::VhostRecord;
+use crate::users::{Permission, UserRecord};
 use crate::{Limits, definitions};
 
 /// A client with queues `p` and `q`, a direct exchange `x`, and `p` bound to it by `k`.
@@ -367,13 +366,16 @@ fn a_run_of_one_read_reaches_each_queue_in_order() {
 fn a_reply_address_means_nothing_in_another_vhost() {
     const REPLY_TO: &str = "amq.rabbitmq.reply-to";
     let store = MemoryStore::new();
-    let vhosts = BTreeSet::from(["/".to_owned(), "other".to_owned()]);
-    let user = UserRecord::new("guest", Vec::new(), vhosts).unwrap();
-    let stored = vec![
-        definitions::put_vhost("/"),
-        definitions::put_vhost("other"),
-        definitions::put_user("guest", &user),
-    ];
+    let user = UserRecord::new("guest", Vec::new()).unwrap();
+    let mut stored = vec![definitions::put_user("guest", &user)];
+    for vhost in ["/", "other"] {
+        stored.push(definitions::put_vhost(vhost, &VhostRecord::default()));
+        stored.push(definitions::put_permission(
+            "guest",
+            vhost,
+            &Permission::all(),
+        ));
+    }
     store.change(stored).unwrap();
     let node = Node::on(store, Limits::default());
     let mut asking = node.client();

@@ -206,7 +206,9 @@ fn at_least_once_needs_a_quorum_queue_that_refuses() {
 
 #[test]
 fn quorum_queues_have_a_delivery_limit_unless_told_otherwise() {
-    let limit = |arguments: &[(&str, AMQPValue)]| options(&table(arguments)).delivery_limit;
+    let limit = |arguments: &[(&str, AMQPValue)]| {
+        options(&table(arguments), &PolicyDefinition::default()).delivery_limit
+    };
     let quorum = ("x-queue-type", text("quorum"));
     assert_eq!(limit(std::slice::from_ref(&quorum)), Some(20));
     assert_eq!(
