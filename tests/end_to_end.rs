@@ -26,6 +26,7 @@ mod end_to_end {
     mod connection_limits;
     mod consume;
     mod consumer_priority;
+    mod delayed;
     mod durability;
     mod embedding;
     mod exchange_bindings;

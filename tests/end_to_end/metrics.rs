@@ -4,13 +4,15 @@ use leveret_tests::metrics::{Scrape, get};
 use leveret_tests::requests::{ack, cancel, consume, consume_no_ack, delete_queue, nack, queue};
 use leveret_tests::{Client, Login, Publish, Server};
 
-const GAUGES: [&str; 16] = [
+const GAUGES: [&str; 18] = [
     "rabbitmq_bindings",
     "rabbitmq_build_info",
     "rabbitmq_channels",
     "rabbitmq_connections",
     "rabbitmq_consumers",
     "rabbitmq_erlang_uptime_seconds",
+    "rabbitmq_exchange_messages_delayed",
+    "rabbitmq_exchange_messages_delayed_bytes",
     "rabbitmq_exchanges",
     "rabbitmq_global_consumers",
     "rabbitmq_global_publishers",

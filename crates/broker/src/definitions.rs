@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use leveret_router::{Binding, Destination, Exchange, ExchangeKind};
+use leveret_router::{Binding, DELAYED_TYPE, Destination, Exchange, ExchangeKind};
 use leveret_store::{Change, QueueId};
 use leveret_wire::FieldTable;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub(crate) struct Definitions {
     pub(crate) users: Vec<(String, UserRecord)>,
     pub(crate) vhosts: Vec<String>,
     pub(crate) exchanges: Vec<(String, Exchange)>,
+    /// Vhost and name of the delayed ones among the exchanges, and where the store has what they keep.
+    pub(crate) delayed: Vec<(String, String, QueueId)>,
     pub(crate) queues: Vec<(String, QueueId, QueueRecord)>,
     pub(crate) bindings: Vec<(String, Binding)>,
 }
@@ -41,6 +43,9 @@ struct ExchangeRecord {
     auto_delete: bool,
     internal: bool,
     arguments: String,
+    /// Where the store has the messages that a delayed exchange keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delayed: Option<u64>,
 }
 
 /// A durable queue.
@@ -97,12 +102,14 @@ pub(crate) fn put_vhost(name: &str) -> Change {
     put(key(VHOST, &[name.as_bytes()]), &VhostRecord {})
 }
 
-pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange) -> Change {
+/// `delayed`: where the store has what it keeps, if it is a delayed exchange.
+pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange, delayed: Option<QueueId>) -> Change {
     let record = ExchangeRecord {
-        r#type: exchange.kind.name().to_owned(),
+        r#type: exchange.type_name().to_owned(),
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: BASE64.encode(octets(&exchange.arguments)),
+        delayed: delayed.map(|queue| queue.0),
     };
     put(
         key(EXCHANGE, &[vhost.as_bytes(), exchange.name.as_bytes()]),
@@ -225,16 +232,29 @@ pub(crate) fn read(
             let octets = BASE64
                 .decode(&record.arguments)
                 .map_err(|error| bad(error.to_string()))?;
-            let kind = ExchangeKind::parse(&record.r#type)
-                .ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
+            let arguments = table(&octets).map_err(bad)?;
+            let delayed = record.r#type == DELAYED_TYPE;
+            let kind = if delayed {
+                let queue = record.delayed;
+                let queue = queue.ok_or_else(|| bad("no store for what it delays".to_owned()))?;
+                definitions
+                    .delayed
+                    .push((text(0)?, text(1)?, QueueId(queue)));
+                crate::vhost::delayed_kind(&arguments)
+            } else {
+                ExchangeKind::parse(&record.r#type)
+            };
+            let kind =
+                kind.ok_or_else(|| bad(format!("unknown exchange type '{}'", record.r#type)))?;
             let exchange = Exchange {
                 name: text(1)?,
                 kind,
+                delayed,
                 durable: true,
                 auto_delete: record.auto_delete,
                 internal: record.internal,
                 alternate: None,
-                arguments: table(&octets).map_err(bad)?,
+                arguments,
             };
             definitions
                 .exchanges

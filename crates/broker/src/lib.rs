@@ -23,6 +23,7 @@ mod counters;
 mod dead_letter;
 mod deadlines;
 mod definitions;
+mod delay;
 mod effects;
 mod entry;
 mod limits;
@@ -39,6 +40,9 @@ mod vhost;
 pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use connections::{ConnectionId, ConnectionSummary};
 pub use counters::{Counters, DiscardTotals, QueueTotals, Totals};
+pub use delay::{
+    BadDelayedId, CancelDone, DelayedExchange, DelayedId, DelayedMessage, DelayedPage, PageDone,
+};
 pub use effects::Wakes;
 pub use limits::Limits;
 pub use mailbox::{CloseReason, Mailbox};

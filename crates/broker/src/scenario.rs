@@ -255,6 +255,22 @@ impl Client<'_> {
         self.session.publish(1, publish, &mut self.told).unwrap();
     }
 
+    /// As [`Client::publish`], to be returned if no queue takes it.
+    pub(crate) fn publish_mandatory(&mut self, message: Message) {
+        let publish = Publish {
+            message,
+            mandatory: true,
+            immediate: false,
+        };
+        self.session.publish(1, publish, &mut self.told).unwrap();
+    }
+
+    /// What the client is told before the disk has done anything.
+    pub(crate) fn told_unsynced(&mut self) -> Vec<String> {
+        self.session.flush(&mut self.told).unwrap();
+        std::mem::take(&mut self.told.lines)
+    }
+
     pub(crate) fn publish_all<'b>(
         &mut self,
         queue: &str,

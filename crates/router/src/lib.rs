@@ -37,7 +37,7 @@ mod targets;
 mod topic;
 
 pub use binding::{BindError, Binding, Destination, Removed};
-pub use exchange::{Exchange, ExchangeKind};
+pub use exchange::{DELAYED_TYPE, Exchange, ExchangeKind};
 pub use route::{RouteRequest, RouteScratch, Routed};
 pub use router::Router;
 pub use topic::TOPIC_HASHES_MAX;

@@ -20,6 +20,8 @@ pub struct RouteRequest<'a> {
     pub extra_keys: &'a [&'a [u8]],
     /// The property `headers`, if the message has it.
     pub headers: Option<RawTable<'a>>,
+    /// The message is to be delayed: a delayed exchange that it comes to keeps it.
+    pub delayed: bool,
 }
 
 impl<'a> RouteRequest<'a> {
@@ -35,7 +37,8 @@ pub struct Routed {
     /// The exchange exists. The default exchange always does.
     pub found: bool,
     /// The queues depend on the exchange's name and the routing key alone, until the topology
-    /// changes: no headers exchange was asked and the message had no further keys.
+    /// changes: no headers exchange and no delayed one was asked, and the message had no further
+    /// keys.
     pub cacheable: bool,
 }
 
@@ -65,6 +68,8 @@ impl RouteScratch {
 pub(crate) struct SearchScratch {
     pub(crate) headers: HeadersScratch,
     pub(crate) topic: TopicScratch,
+    /// Delayed exchanges that keep the message.
+    held: Vec<ExchangeId>,
 }
 
 impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
@@ -73,7 +78,8 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
     ///
     /// Bindings between exchanges are followed, each exchange being asked once a message. An
     /// exchange none of whose own bindings match (a match that leads to no queue is one) passes the
-    /// message on to its alternate exchange, if that exists. The caller checks before whether
+    /// message on to its alternate exchange, if that exists. A delayed exchange that keeps the
+    /// message ([`Router::held`]) leads nowhere for now. The caller checks before whether
     /// clients may publish to an internal exchange.
     pub fn route(
         &self,
@@ -84,6 +90,7 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
     ) -> Routed {
         out.clear();
         scratch.pending.clear();
+        scratch.search.held.clear();
         let mut routed = Routed {
             found: true,
             cacheable: request.extra_keys.is_empty(),
@@ -128,6 +135,13 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         routed
     }
 
+    /// The names of the delayed exchanges that keep the message of the route just made with `scratch`: they and what
+    /// is bound to them get it later.
+    pub fn held(&self, scratch: &RouteScratch) -> impl Iterator<Item = &str> {
+        let held = scratch.search.held.iter();
+        held.filter_map(|id| Some(self.routing(*id)?.1.name.as_str()))
+    }
+
     /// Take the targets of one exchange, or name its alternate as the next to ask.
     fn ask(
         &self,
@@ -137,16 +151,23 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         collector: &mut Collector<'_, Q>,
         routed: &mut Routed,
     ) {
-        let Some((index, alternate)) = self.routing(id) else {
+        let Some((index, exchange)) = self.routing(id) else {
             return;
         };
+        if exchange.delayed {
+            routed.cacheable = false;
+            if request.delayed {
+                scratch.held.push(id);
+                return;
+            }
+        }
         let sets_before = collector.sets;
         index.collect(request, scratch, collector);
         routed.cacheable &= !index.reads_headers();
         if collector.sets > sets_before {
             return;
         }
-        match alternate {
+        match exchange.alternate.as_deref() {
             None => {}
             Some("") => self.collect_by_queue_name(request, collector),
             Some(name) => collector

@@ -223,6 +223,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         |(name, kind, auto_delete, alternate)| Exchange {
             name,
             kind,
+            delayed: false,
             durable: false,
             auto_delete,
             internal: false,
@@ -443,6 +444,7 @@ proptest! {
                 routing_key: key.as_bytes(),
                 extra_keys: &extra,
                 headers: Some(RawTable::parse(&octets).unwrap()),
+                delayed: false,
             };
             let keys: Vec<String> = std::iter::once(key).chain(extra_keys).cloned().collect();
             for exchange in ["", "x0", "x1", "x2", "x3", "x4", "x5", "x6"] {

@@ -13,7 +13,7 @@ pub struct QueueId(pub u64);
 pub type Seq = u64;
 
 /// A position in the order of appended operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 impl Ticket {

@@ -9,9 +9,11 @@ use smallvec::SmallVec;
 
 use super::channel::{Held, Mode, Unacked};
 use super::confirm::Confirms;
+use super::delayed::Holding;
 use super::routes::Targets;
 use super::transaction::{Settlement, Transaction};
 use super::{Failure, Output, Session};
+use crate::delay::Delay;
 use crate::queue::parse_expiration;
 
 /// Class and method id of basic.publish.
@@ -24,6 +26,8 @@ type ExtraKeys<'a> = SmallVec<[&'a [u8]; 4]>;
 enum Target {
     Cached(u32),
     Once(Targets),
+    /// Some of it later.
+    Held(Box<Holding>),
 }
 
 impl Session {
@@ -121,6 +125,9 @@ impl Session {
                 }
             }
         }
+        if !self.held.is_empty() {
+            self.flush_held()?;
+        }
         self.fire();
         Ok(())
     }
@@ -201,6 +208,10 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let (target, plain) = self.checked_target(&message)?;
+        if let Target::Held(holding) = &target {
+            // With its BCC header, which tells where it goes when its time has come.
+            self.hold(number, holding, &message, confirm);
+        }
         let message = if plain { message } else { without_bcc(message) };
         self.deliver_to(number, &target, message, confirm, mandatory, output);
         Ok(())
@@ -233,6 +244,11 @@ impl Session {
         let routed = match target {
             Target::Cached(route) => self.routes.push(*route, message, number, confirm),
             Target::Once(targets) => self.routes.push_to(targets, message, number, confirm),
+            Target::Held(holding) => {
+                self.routes
+                    .push_to(&holding.targets, message, number, confirm);
+                true
+            }
         };
         if routed {
             self.counters.routed.add(1);
@@ -261,10 +277,12 @@ impl Session {
 
     fn find_route(&mut self, message: &Message, extra_keys: &[&[u8]]) -> Result<Target, Failure> {
         let headers = message.properties().headers();
+        let delay = Delay::of(headers);
         let request = RouteRequest {
             routing_key: message.routing_key(),
             extra_keys,
             headers,
+            delayed: delay.is_some(),
         };
         let routes = &mut self.routes;
         routes.queues.clear();
@@ -285,6 +303,17 @@ impl Session {
                 self.vhost.exchange_text(&exchange)
             );
             return Err(Failure::access_refused(text));
+        }
+        if !route.held.is_empty() {
+            return match delay {
+                Delay::Malformed(text) => Err(Failure::precondition_failed(text)),
+                Delay::None => Ok(Target::Once(self.routes.targets())),
+                Delay::For(delay) => Ok(Target::Held(Box::new(Holding {
+                    exchanges: route.held,
+                    targets: self.routes.targets(),
+                    delay,
+                }))),
+            };
         }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
         if route.cacheable && extra_keys.is_empty() && !to_reply_queue {

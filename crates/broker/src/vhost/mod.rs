@@ -7,6 +7,7 @@
 
 mod arguments;
 mod bindings;
+mod delayed;
 mod equivalence;
 mod exchanges;
 mod queues;
@@ -23,13 +24,16 @@ use leveret_store::{Change, QueueId, StoreError, Ticket};
 use leveret_wire::{AMQPValue, FieldTable};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::broker::Shared;
 use crate::counters::QueueTotals;
 use crate::definitions;
+use crate::delay::DelayedExchange;
 use crate::queue::Queue;
 
 pub(crate) use self::arguments::options as queue_options;
+pub(crate) use self::delayed::delayed_kind;
 pub(crate) use self::equivalence::integer;
 pub(crate) use self::queues::{QueueAccess, generated_name};
 pub(crate) use self::replies::REPLY_TO;
@@ -68,6 +72,8 @@ pub struct Vhost {
 struct Topology {
     router: Router<QueueId>,
     queues: FxHashMap<QueueId, Arc<Queue>>,
+    /// What the delayed exchanges keep, by their names.
+    delayed: FxHashMap<Box<str>, Arc<DelayedExchange>>,
     bindings: usize,
 }
 
@@ -104,7 +110,12 @@ pub(crate) struct Route {
     /// The same for every message with this exchange and routing key, until the topology
     /// changes.
     pub(crate) cacheable: bool,
+    /// Delayed exchanges that keep the message.
+    pub(crate) held: DelayedExchanges,
 }
+
+/// Nearly always none.
+pub(crate) type DelayedExchanges = SmallVec<[Arc<DelayedExchange>; 1]>;
 
 impl Vhost {
     pub(crate) fn new(name: Arc<str>, shared: Arc<Shared>) -> Arc<Self> {
@@ -114,6 +125,7 @@ impl Vhost {
                 router.declare_exchange(Exchange {
                     name: name.to_owned(),
                     kind,
+                    delayed: false,
                     durable: true,
                     auto_delete: false,
                     internal,
@@ -125,6 +137,7 @@ impl Vhost {
         let topology = RwLock::new(Topology {
             router,
             queues: FxHashMap::default(),
+            delayed: FxHashMap::default(),
             bindings: 0,
         });
         Arc::new_cyclic(|this| Self {
@@ -164,10 +177,18 @@ impl Vhost {
             .ok()
             .and_then(|name| topology.router.exchange(name))
             .is_some_and(|exchange| exchange.internal);
+        let held = if request.delayed {
+            let held = topology.router.held(scratch);
+            held.filter_map(|name| topology.delayed.get(name).cloned())
+                .collect()
+        } else {
+            DelayedExchanges::new()
+        };
         Route {
             found,
             internal,
             cacheable,
+            held,
         }
     }
 
@@ -194,6 +215,9 @@ impl Vhost {
         for queue in queues {
             queue.start();
         }
+        for exchange in self.delayed_exchanges() {
+            exchange.start();
+        }
     }
 
     pub(crate) fn recover_binding(&self, binding: Binding) -> Result<(), BindError> {
@@ -209,6 +233,10 @@ impl Vhost {
             let topology = self.topology.read();
             totals.exchanges += topology.router.exchanges().count() as u64 + 1;
             totals.bindings += topology.bindings as u64;
+            for exchange in topology.delayed.values() {
+                totals.delayed += exchange.messages();
+                totals.delayed_bytes += exchange.bytes();
+            }
             topology.queues.values().cloned().collect()
         };
         for queue in queues {
