@@ -4,15 +4,16 @@ mod model;
 
 use std::sync::{Arc, mpsc};
 
-use leveret_store::StoreError;
+use leveret_store::{Call, FaultyStore, MemoryStore, StoreError};
 use leveret_wire::method::{exchange, queue};
 use leveret_wire::{
     AMQPClass, AMQPValue, BodyPart, FieldTable, Message, PropertiesBuilder, RawValue, TableBuilder,
 };
 
-use super::{DelayedExchange, DelayedId, DelayedPage};
+use super::{DelayedExchange, DelayedId, DelayedPage, RETRY_AFTER};
 use crate::scenario::{Client, Scenario, body, message, table, text};
-use crate::time::Time;
+use crate::time::{Clock as _, ManualClock, Time};
+use crate::{Broker, BrokerOptions};
 
 /// Declare an exchange of this type, durable.
 fn declare(
@@ -577,4 +578,65 @@ fn one_message_reaches_many_queues_and_a_full_one_may_refuse_it() {
     assert_eq!(client.drain("full"), ["0"]);
     assert_eq!(kept(&node, "d").messages(), 0);
     assert_eq!(body(&later("", "", "x", 1)), "x");
+}
+
+#[test]
+fn a_crash_while_messages_are_routed_loses_none() {
+    let node = Scenario::new();
+    let mut client = node.client();
+    delayed(&mut client, "d", "fanout");
+    for queue in ["a", "b"] {
+        client.declare_durable(queue, &[]);
+        bind(&mut client, queue, "d", "");
+    }
+    for number in 0..3 {
+        client.publish(later("d", "", &number.to_string(), 100));
+    }
+    client.told();
+    node.stand_still(100);
+    node.run_unsynced();
+    assert_eq!(kept(&node, "d").messages(), 0);
+    let crashed = node.crash_at_each_point();
+    assert!(crashed.len() > 6);
+    for crashed in crashed {
+        assert_eq!(kept(&crashed, "d").messages(), 0);
+        for queue in ["a", "b"] {
+            let mut bodies = crashed.client().drain(queue);
+            bodies.sort_unstable();
+            bodies.dedup();
+            assert_eq!(bodies, ["0", "1", "2"]);
+        }
+    }
+}
+
+#[test]
+fn what_the_store_refuses_stays_and_is_tried_again() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let clock = Arc::new(ManualClock::at(Time(1_000)));
+    let options = BrokerOptions {
+        clock: Arc::clone(&clock) as _,
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::open(options, Arc::clone(&store) as _).unwrap();
+    let node = Scenario::from_parts(Arc::new(MemoryStore::manual()), Arc::clone(&clock), broker);
+    let mut client = node.client();
+    set_up(&mut client);
+    client.publish(later("d", "q", "m", 100));
+    client.told();
+    store.fail(Call::FetchDue, 1, StoreError::Full);
+    let mut tries = 0;
+    clock.advance(100);
+    while kept(&node, "d").messages() > 0 {
+        tries += 1;
+        assert!(tries < 10_000, "never routed");
+        node.broker.run_deadlines(clock.now());
+        // The store answers on a thread of its own.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        clock.advance(RETRY_AFTER);
+        if tries == 1 {
+            store.fail(Call::Append, 1, StoreError::Full);
+        }
+    }
+    assert!(tries > 2);
+    assert_eq!(client.drain("q"), ["m"]);
 }

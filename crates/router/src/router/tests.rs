@@ -496,11 +496,11 @@ fn a_delayed_exchange_keeps_what_is_to_be_delayed() {
             delayed,
             ..RouteRequest::default()
         };
-        let routed = router.route(exchange, &request, &mut scratch, &mut queues);
+        let found = router.route(exchange, &request, &mut scratch, &mut queues);
         queues.sort_unstable();
         let mut held: Vec<_> = router.held(&scratch).map(str::to_owned).collect();
         held.sort_unstable();
-        (queues.clone(), held, routed.cacheable)
+        (queues.clone(), held, found.cacheable)
     };
     let both = vec!["later".to_owned(), "later too".to_owned()];
     assert_eq!(route(b"in", true), (vec![1], both, false));

@@ -256,9 +256,8 @@ pub(super) fn run(
         match task {
             Task::Serve(request) => orderer.serve(request),
             Task::Order(queue, done) => {
-                let ordered = orderer.order(queue);
                 // Whoever waits may have given up.
-                let _ = done.send(ordered);
+                let _ = done.send(orderer.order(queue));
             }
             Task::Forget(queue) => orderer.forget(queue),
             Task::Sweep => orderer.sweep(),

@@ -1,6 +1,6 @@
 //! Queues read by due time in a folder, with few of their keys in memory, side by side with a plain map.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -66,7 +66,7 @@ struct Rig {
     store: Option<EmbeddedStore>,
     queue: QueueId,
     next: Seq,
-    model: BTreeMap<(u64, Seq), ()>,
+    model: BTreeSet<(u64, Seq)>,
     /// sled's folder as it was at the last crash.
     old: Option<tempfile::TempDir>,
 }
@@ -79,7 +79,7 @@ impl Rig {
             store: None,
             queue: QueueId(0),
             next: 0,
-            model: BTreeMap::new(),
+            model: BTreeSet::new(),
             old: None,
         };
         rig.open();
@@ -108,7 +108,7 @@ impl Rig {
             bytes: usize::MAX,
         };
         let (found, next) = due(self.store(), self.queue, until, limit);
-        let expected: Vec<(u64, Seq)> = self.model.keys().copied().collect();
+        let expected: Vec<(u64, Seq)> = self.model.iter().copied().collect();
         let expected = expected.into_iter().filter(|(due, _)| *due <= until);
         let expected: Vec<_> = expected.take(limit.messages).collect();
         assert_eq!(found, expected);
@@ -117,7 +117,7 @@ impl Rig {
         for key in &found {
             self.model.remove(key);
         }
-        let first = self.model.keys().next().copied();
+        let first = self.model.iter().next().copied();
         match (next, first) {
             (Some(next), Some(first)) => assert!((next.due, next.seq) <= first),
             (next, first) => assert!(first.is_none(), "{first:?} is forgotten, {next:?} is not"),
@@ -164,7 +164,7 @@ impl Rig {
                 let puts = (0..count).map(|at| {
                     let due = due + (at * 7919) % (spread + 1);
                     let seq = self.next + at;
-                    self.model.insert((due, seq), ());
+                    self.model.insert((due, seq));
                     put_due(queue, seq, due, true)
                 });
                 let puts = puts.collect();
@@ -174,7 +174,7 @@ impl Rig {
             Step::Advance { until, limit } => self.take(until, limit),
             Step::Cancel { nth } => {
                 let nth = nth % self.model.len().max(1);
-                if let Some(key) = self.model.keys().nth(nth).copied() {
+                if let Some(key) = self.model.iter().nth(nth).copied() {
                     self.model.remove(&key);
                     append(self.store(), vec![settle(self.queue, key.1, key.1)]);
                 }
@@ -187,7 +187,7 @@ impl Rig {
                 let from = (DueKey { due: from, seq: 0 }, u64::MAX);
                 let batch = fetch_due(self.store(), self.queue, from, limit).unwrap();
                 let found = batch.messages.iter().map(|(due, one)| (*due, one.seq));
-                let expected = self.model.range((from.0.due, 0)..).map(|(key, ())| *key);
+                let expected = self.model.range((from.0.due, 0)..).copied();
                 let expected: Vec<_> = expected.take(limit.messages).collect();
                 assert_eq!(found.collect::<Vec<_>>(), expected);
             }
