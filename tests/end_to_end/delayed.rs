@@ -229,9 +229,8 @@ fn a_missing_sled_folder_loses_nothing_that_was_delayed() {
 #[test]
 fn a_restart_in_good_order_keeps_what_is_delayed() {
     let folder = tempfile::tempdir().unwrap();
-    let serve = || Server::build(|builder| builder.data_dir(folder.path()));
-    let mut server = serve();
-    let mut client = server.client();
+    let program = Program::serve(folder.path(), &[]);
+    let mut client = program.client();
     set_up(&mut client);
     publish_confirmed(
         &mut client,
@@ -239,9 +238,10 @@ fn a_restart_in_good_order_keeps_what_is_delayed() {
     );
     client.publish(1, &Publish::to("d", "q").body("not delayed").persistent());
     client.close();
-    server.shut_down();
-    server = serve();
-    let mut client = server.client();
+    program.signal("TERM");
+    program.wait();
+    let program = Program::serve(folder.path(), &[]);
+    let mut client = program.client();
     client.call(1, consume_no_ack("q", "c"));
     client.expect_bodies(1, &["not delayed", "1", "2"]);
 }
