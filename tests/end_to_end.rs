@@ -28,6 +28,7 @@ mod end_to_end {
     mod consume;
     mod consumer_priority;
     mod definitions;
+    mod delayed;
     mod durability;
     mod embedding;
     mod exchange_bindings;

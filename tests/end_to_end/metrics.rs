@@ -9,7 +9,7 @@ use leveret_tests::{Client, Login, Publish, Server};
 use leveret_wire::AMQPValue;
 use leveret_wire::method::queue as queues;
 
-const GAUGES: [&str; 18] = [
+const GAUGES: [&str; 20] = [
     "rabbitmq_alarms_free_disk_space_watermark",
     "rabbitmq_alarms_memory_used_watermark",
     "rabbitmq_bindings",
@@ -18,6 +18,8 @@ const GAUGES: [&str; 18] = [
     "rabbitmq_connections",
     "rabbitmq_consumers",
     "rabbitmq_erlang_uptime_seconds",
+    "rabbitmq_exchange_messages_delayed",
+    "rabbitmq_exchange_messages_delayed_bytes",
     "rabbitmq_exchanges",
     "rabbitmq_global_consumers",
     "rabbitmq_global_publishers",

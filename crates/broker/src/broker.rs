@@ -237,7 +237,7 @@ impl Broker {
         self.shared.deadlines.poll_changed(context, known)
     }
 
-    /// Do what is due by `now`: expire messages and unused queues, check how long consumers
+    /// Do what is due by `now`: expire messages and unused queues, route delayed messages, check how long consumers
     /// have had their messages. Does a bounded amount of work; if more is due,
     /// [`Broker::next_deadline`] is not later than `now`.
     pub fn run_deadlines(&self, now: Time) {
@@ -247,6 +247,11 @@ impl Broker {
                 Due::Queue(queue) => {
                     if let Some(queue) = queue.upgrade() {
                         queue.run_deadline(now, &mut effects);
+                    }
+                }
+                Due::Delayed(exchange) => {
+                    if let Some(exchange) = exchange.upgrade() {
+                        exchange.run_deadline();
                     }
                 }
                 Due::Connection(mailbox) => {
@@ -380,6 +385,11 @@ fn recover(
     for (vhost, exchange) in stored.exchanges {
         if let Some(vhost) = vhosts.get(&vhost) {
             vhost.recover_exchange(exchange);
+        }
+    }
+    for (vhost, name, queue) in stored.delayed {
+        if let Some(vhost) = vhosts.get(&vhost) {
+            vhost.recover_delayed(&name, queue)?;
         }
     }
     for (vhost, id, record) in stored.queues {

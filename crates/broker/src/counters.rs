@@ -243,4 +243,8 @@ pub struct QueueTotals {
     pub exchanges: u64,
     /// Bindings, those of the default exchange not counted.
     pub bindings: u64,
+    /// Messages that delayed exchanges keep.
+    pub delayed: u64,
+    /// Octets of their bodies.
+    pub delayed_bytes: u64,
 }

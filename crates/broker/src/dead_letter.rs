@@ -17,6 +17,7 @@ use leveret_store::{Operation, QueueId};
 use leveret_wire::{BodyPart, INLINE_BODY_MAX, Message, PropertiesBuilder, RawTable, RawValue};
 
 use self::history::Death;
+use crate::delay::{Delay, DelayedExchange, Held};
 use crate::effects::{Effects, push_settle};
 use crate::entry::Entry;
 use crate::queue::{DeadLetterTarget, Publishing, Queue};
@@ -73,6 +74,8 @@ struct Underway {
 struct Burial {
     underway: Vec<Underway>,
     runs: Vec<(Arc<Queue>, Vec<Publishing>)>,
+    /// Letters for delayed exchanges, by their place.
+    held: Vec<(usize, Arc<DelayedExchange>, Held)>,
     scratch: RouteScratch,
     ids: Vec<QueueId>,
     queues: Vec<Arc<Queue>>,
@@ -129,20 +132,36 @@ impl Burial {
         } else {
             carbon_copies(headers)
         };
+        let delay = Delay::of(headers);
         let request = RouteRequest {
             routing_key: message.routing_key(),
             extra_keys: &extra_keys,
             headers,
             properties: message.properties(),
+            delayed: matches!(delay, Delay::For(_)),
         };
         self.ids.clear();
-        vhost.route_kept(
+        let held = vhost.route_kept(
+            message.exchange(),
             &message,
             &request,
             &mut self.scratch,
             &mut self.ids,
             &mut self.queues,
         );
+        if let Delay::For(delay) = delay {
+            let due = source.clock().now().after(delay);
+            for exchange in held {
+                underway.taken += 1;
+                let held = Held {
+                    message: message.clone(),
+                    due,
+                    channel: 0,
+                    confirm: 0,
+                };
+                self.held.push((self.underway.len(), exchange, held));
+            }
+        }
         let number = self.underway.len() as u64 + 1;
         for queue in self.queues.drain(..) {
             if underway.letter.reason != Reason::Rejected
@@ -170,6 +189,14 @@ impl Burial {
     }
 
     fn publish(&mut self, effects: &mut Effects) {
+        for (at, exchange, held) in self.held.drain(..) {
+            if let Err(error) = exchange.hold(&mut vec![held], effects, &mut |_, _, _| {}) {
+                tracing::error!(exchange = %exchange.name(), %error, "dead letters could not be stored");
+                if let Some(underway) = self.underway.get_mut(at) {
+                    underway.taken -= 1;
+                }
+            }
+        }
         for (queue, mut run) in self.runs.drain(..) {
             if let Err(error) = queue.publish(&mut run, effects, &mut |_, _, _| {}) {
                 tracing::error!(queue = %queue.name(), %error, "dead letters could not be stored");

@@ -1,5 +1,5 @@
 //! What has to be looked at when some time has come: the head of a queue expires, an unused
-//! queue is to go, a connection checks how long its consumers have had their messages.
+//! queue is to go, delayed messages are due, a connection checks how long its consumers have had their messages.
 //!
 //! Every party has at most one deadline here, the earliest it knows of. A party that finds
 //! its deadline too early when it comes just sets the next one, so moving it later while it
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::connections::ConnectionId;
+use crate::delay::DelayedExchange;
 use crate::mailbox::Mailbox;
 use crate::queue::Queue;
 use crate::time::Time;
@@ -24,6 +25,8 @@ use crate::time::Time;
 pub(crate) enum Party {
     Queue(QueueId),
     Connection(ConnectionId),
+    /// A delayed exchange, by the queue of the store that holds what it keeps.
+    Delayed(QueueId),
 }
 
 /// Whom to tell when it has come.
@@ -31,6 +34,7 @@ pub(crate) enum Party {
 pub(crate) enum Due {
     Queue(Weak<Queue>),
     Connection(Weak<Mailbox>),
+    Delayed(Weak<DelayedExchange>),
 }
 
 #[derive(Debug, Default)]

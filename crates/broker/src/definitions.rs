@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use leveret_router::{Binding, Destination, Exchange, ExchangeKind};
+use leveret_router::{Binding, Destination, Exchange};
 use leveret_store::{Change, QueueId};
 use leveret_wire::FieldTable;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::policies::{ApplyTo, Policy, PolicyDefinition, PolicyKind};
 use crate::queue::QueueProperties;
 use crate::users::{Permission, TopicPermission, UserRecord};
+use crate::vhost::DeclaredType;
 
 /// A definition that can't be read back.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,8 @@ pub(crate) struct Definitions {
     pub(crate) parameters: Vec<(String, String, String, Value)>,
     pub(crate) global_parameters: Vec<(String, Value)>,
     pub(crate) exchanges: Vec<(String, Exchange)>,
+    /// Vhost and name of the delayed ones among the exchanges, and where the store has what they keep.
+    pub(crate) delayed: Vec<(String, String, QueueId)>,
     pub(crate) queues: Vec<(String, QueueId, QueueRecord)>,
     pub(crate) bindings: Vec<(String, Binding)>,
 }
@@ -62,6 +65,9 @@ struct ExchangeRecord {
     auto_delete: bool,
     internal: bool,
     arguments: String,
+    /// Where the store has the messages that a delayed exchange keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delayed: Option<u64>,
 }
 
 /// A durable queue.
@@ -178,12 +184,14 @@ pub(crate) fn put_global_parameter(name: &str, value: &Value) -> Change {
     put(key(GLOBAL_PARAMETER, &[name.as_bytes()]), value)
 }
 
-pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange) -> Change {
+/// `delayed`: where the store has what it keeps, if it is a delayed exchange.
+pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange, delayed: Option<QueueId>) -> Change {
     let record = ExchangeRecord {
-        r#type: exchange.kind.name().to_owned(),
+        r#type: exchange.type_name().to_owned(),
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: BASE64.encode(octets(&exchange.arguments)),
+        delayed: delayed.map(|queue| queue.0),
     };
     put(
         key(EXCHANGE, &[vhost.as_bytes(), exchange.name.as_bytes()]),
@@ -342,6 +350,12 @@ pub(crate) fn read(
         EXCHANGE => {
             let record = serde_json::from_slice(value).map_err(json)?;
             let exchange = exchange_of(text(1)?, &record).map_err(bad)?;
+            if exchange.delayed {
+                let queue = record.delayed;
+                let queue = queue.ok_or_else(|| bad("no store for what it delays".to_owned()))?;
+                let entry = (text(0)?, text(1)?, QueueId(queue));
+                definitions.delayed.push(entry);
+            }
             definitions.exchanges.push((text(0)?, exchange));
         }
         QUEUE => {
@@ -377,16 +391,19 @@ fn exchange_of(name: String, record: &ExchangeRecord) -> Result<Exchange, String
     let octets = BASE64
         .decode(&record.arguments)
         .map_err(|error| error.to_string())?;
-    let kind = ExchangeKind::parse(&record.r#type)
+    let arguments = table(&octets)?;
+    let (kind, delayed) = DeclaredType::parse(&record.r#type)
+        .and_then(|declared| Some((declared.kind(&arguments).ok()?, declared.is_delayed())))
         .ok_or_else(|| format!("unknown exchange type '{}'", record.r#type))?;
     Ok(crate::vhost::with_alternate(Exchange {
         name,
         kind,
+        delayed,
         durable: true,
         auto_delete: record.auto_delete,
         internal: record.internal,
         alternate: None,
-        arguments: table(&octets)?,
+        arguments,
     }))
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Effects {
     /// Operations for the store, in order. Appended before the lock is released where their
     /// order against other operations of the same queue matters.
     pub(crate) operations: Vec<Operation>,
+    /// Operations to be handed over right behind the next puts, in one call.
+    pub(crate) behind: Vec<Operation>,
     /// Messages for dead-letter exchanges.
     pub(crate) dead_letters: Vec<DeadLetter>,
 }

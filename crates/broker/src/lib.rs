@@ -25,6 +25,7 @@ mod dead_letter;
 mod deadlines;
 mod definitions;
 mod definitions_file;
+mod delay;
 mod effects;
 mod entry;
 mod limits;
@@ -44,6 +45,9 @@ pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use connections::{ConnectionId, ConnectionSummary};
 pub use counters::{Counters, DiscardGroup, DiscardTotals, QueueTotals, Totals};
 pub use definitions_file::{DefinitionsError, DefinitionsFile, ImportReport};
+pub use delay::{
+    BadDelayedId, CancelDone, DelayedExchange, DelayedId, DelayedMessage, DelayedPage, PageDone,
+};
 pub use effects::Wakes;
 pub use limits::Limits;
 pub use mailbox::{CloseReason, Mailbox};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use leveret_protocol::{ChannelError, ConnectionError, Publish};
-use leveret_store::MemoryStore;
+use leveret_store::{MemoryStore, Store as _, Ticket};
 use leveret_wire::method::{basic, confirm, exchange, queue, tx};
 use leveret_wire::{
     AMQPClass, AMQPValue, Ack, BodyPart, FieldTable, Message, Nack, PropertiesBuilder, RawTable,
@@ -55,6 +55,19 @@ impl Scenario {
         node
     }
 
+    /// A node over another store; `store` is only looked at for answers.
+    pub(crate) fn from_parts(
+        store: Arc<MemoryStore>,
+        clock: Arc<ManualClock>,
+        broker: Broker,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            broker,
+        }
+    }
+
     /// What a crash at this moment would leave, opened again `milliseconds` later.
     pub(crate) fn restart(&self, milliseconds: u64) -> Self {
         self.sync();
@@ -62,6 +75,25 @@ impl Scenario {
         let node = Self::on(self.store.reopen(), ManualClock::at(now), Limits::default());
         node.wait(0);
         node
+    }
+
+    /// What crashes would leave at every point between now and when all is durable, opened again.
+    pub(crate) fn crash_at_each_point(&self) -> Vec<Self> {
+        let points = self.store.durable().0..=self.store.newest().0;
+        let crash = |point| {
+            self.store.make_durable(Ticket(point));
+            let clock = ManualClock::at(self.clock.now());
+            let node = Self::on(self.store.reopen(), clock, Limits::default());
+            node.wait(0);
+            node
+        };
+        points.map(crash).collect()
+    }
+
+    /// Do what is due, and let the store answer; nothing more becomes durable.
+    pub(crate) fn run_unsynced(&self) {
+        self.broker.run_deadlines(self.clock.now());
+        while self.store.answer() > 0 {}
     }
 
     /// Everything is durable, and the store has answered everything.
@@ -261,6 +293,22 @@ impl Client<'_> {
             immediate: false,
         };
         self.session.publish(1, publish, &mut self.told).unwrap();
+    }
+
+    /// As [`Client::publish`], to be returned if no queue takes it.
+    pub(crate) fn publish_mandatory(&mut self, message: Message) {
+        let publish = Publish {
+            message,
+            mandatory: true,
+            immediate: false,
+        };
+        self.session.publish(1, publish, &mut self.told).unwrap();
+    }
+
+    /// What the client is told before the disk has done anything.
+    pub(crate) fn told_unsynced(&mut self) -> Vec<String> {
+        self.session.flush(&mut self.told).unwrap();
+        std::mem::take(&mut self.told.lines)
     }
 
     pub(crate) fn publish_all<'b>(

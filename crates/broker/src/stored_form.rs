@@ -1,51 +1,27 @@
 //! A message as the store gets it: with the moment at which it expires, if it does.
 //!
-//! The store knows of no deadlines. One stands behind the properties of the content header,
-//! and the header's weight, which AMQP wants to be 0 and the protocol machine refuses
-//! otherwise, says so. A message without a deadline is stored as it is, and shares its octets
-//! with its copies in other queues.
+//! The store knows of no deadlines: one is attached to the message as a moment. A message
+//! without a deadline is stored as it is, and shares its octets with its copies in other queues.
 
+use leveret_store::moment::{self, Mark};
 use leveret_wire::Message;
 
 use crate::time::Time;
-
-/// Where the content header has its weight.
-const WEIGHT: std::ops::Range<usize> = 2..4;
-/// The weight that announces a deadline.
-const HAS_DEADLINE: [u8; 2] = *b"LD";
-const DEADLINE_LEN: usize = 8;
 
 /// The form in which to store a message.
 pub(crate) fn write(message: &Message, deadline: Time) -> Message {
     if deadline == Time::NEVER {
         return message.clone();
     }
-    let mut header = Vec::with_capacity(message.header().len() + DEADLINE_LEN);
-    header.extend_from_slice(message.header());
-    if let Some(weight) = header.get_mut(WEIGHT) {
-        weight.copy_from_slice(&HAS_DEADLINE);
-        header.extend_from_slice(&deadline.0.to_be_bytes());
-    }
-    message.with_header(&header)
+    moment::attach(message, Mark::DEADLINE, deadline.0)
 }
 
 /// The message that was stored, and its deadline.
 pub(crate) fn read(stored: Message) -> (Message, Time) {
-    let Some((header, deadline)) = split(stored.header()) else {
-        return (stored, Time::NEVER);
-    };
-    let message = stored.with_header(&header);
-    (message, deadline)
-}
-
-fn split(stored: &[u8]) -> Option<(Vec<u8>, Time)> {
-    if stored.get(WEIGHT)? != HAS_DEADLINE {
-        return None;
+    match moment::detach(&stored, Mark::DEADLINE) {
+        Some((message, deadline)) => (message, Time(deadline)),
+        None => (stored, Time::NEVER),
     }
-    let (header, deadline) = stored.split_last_chunk::<DEADLINE_LEN>()?;
-    let mut header = header.to_vec();
-    header.get_mut(WEIGHT)?.fill(0);
-    Some((header, Time(u64::from_be_bytes(*deadline))))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ fn router(
     router.declare_exchange(Exchange {
         name: EXCHANGE.into(),
         kind,
+        delayed: false,
         durable: true,
         auto_delete: false,
         internal: false,

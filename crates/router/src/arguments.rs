@@ -203,6 +203,7 @@ mod tests {
         Exchange {
             name: "x".into(),
             kind: ExchangeKind::parse(kind).unwrap(),
+            delayed: false,
             durable: false,
             auto_delete: false,
             internal: false,

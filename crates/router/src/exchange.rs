@@ -62,6 +62,10 @@ impl ExchangeKind {
     }
 }
 
+/// The type of exchanges that keep messages for a time and then route them as one of another type does (RabbitMQ's
+/// plugin `rabbitmq_delayed_message_exchange`).
+pub const DELAYED_TYPE: &str = "x-delayed-message";
+
 /// A declared exchange. The default exchange is not one of them: it is always there and routes by
 /// queue name.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +74,9 @@ pub struct Exchange {
     pub name: String,
     /// How it routes.
     pub kind: ExchangeKind,
+    /// It keeps messages that are to be delayed instead of routing them: its type is
+    /// [`DELAYED_TYPE`], and `kind` is how it routes all others.
+    pub delayed: bool,
     /// It outlives the broker (the caller stores it; routing does not care).
     pub durable: bool,
     /// It goes when the last binding that has it as source goes; never before a first one.
@@ -81,6 +88,17 @@ pub struct Exchange {
     /// Where messages go that match none of its bindings: the argument or policy
     /// `alternate-exchange`. It need not exist; the empty name means the default exchange.
     pub alternate: Option<String>,
+}
+
+impl Exchange {
+    /// The name of its type on the wire.
+    pub fn type_name(&self) -> &'static str {
+        if self.delayed {
+            DELAYED_TYPE
+        } else {
+            self.kind.name()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ mod topic;
 pub use arguments::{ArgumentError, HISTORY_LENGTH_DEFAULT};
 pub use binding::{BindError, Binding, Destination, Removed};
 pub use consistent::WEIGHT_MAX;
-pub use exchange::{Exchange, ExchangeKind};
+pub use exchange::{DELAYED_TYPE, Exchange, ExchangeKind};
 pub use route::{RouteRequest, RouteScratch, Routed};
 pub use router::Router;
 pub use topic::TOPIC_HASHES_MAX;

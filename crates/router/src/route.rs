@@ -24,6 +24,8 @@ pub struct RouteRequest<'a> {
     pub headers: Option<RawTable<'a>>,
     /// All properties of the message; an `x-consistent-hash` exchange may look at one.
     pub properties: Properties<'a>,
+    /// The message is to be delayed: a delayed exchange that it comes to keeps it.
+    pub delayed: bool,
 }
 
 impl<'a> RouteRequest<'a> {
@@ -39,8 +41,8 @@ pub struct Routed {
     /// The exchange exists. The default exchange always does.
     pub found: bool,
     /// The queues depend on the exchange's name and the routing key alone, until the topology
-    /// changes: no exchange was asked that looks at more, draws lots or keeps messages, and the
-    /// message had no further keys.
+    /// changes: no exchange was asked that looks at more, draws lots, or keeps or delays messages,
+    /// and the message had no further keys.
     pub cacheable: bool,
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct SearchScratch {
     pub(crate) value: Vec<u8>,
     /// Exchanges of type `x-recent-history` that were asked.
     histories: Vec<ExchangeId>,
+    /// Delayed exchanges that keep the message.
+    held: Vec<ExchangeId>,
 }
 
 impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
@@ -91,7 +95,8 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
     ///
     /// Bindings between exchanges are followed, each exchange being asked once a message. An
     /// exchange none of whose own bindings match (a match that leads to no queue is one) passes the
-    /// message on to its alternate exchange, if that exists. The caller checks before whether
+    /// message on to its alternate exchange, if that exists. A delayed exchange that keeps the
+    /// message ([`Router::held`]) leads nowhere for now. The caller checks before whether
     /// clients may publish to an internal exchange.
     pub fn route(
         &self,
@@ -103,6 +108,7 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         out.clear();
         scratch.pending.clear();
         scratch.search.histories.clear();
+        scratch.search.held.clear();
         let mut routed = Routed {
             found: true,
             cacheable: request.extra_keys.is_empty(),
@@ -157,6 +163,13 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         passed.filter_map(|id| self.exchange_of(*id))
     }
 
+    /// The names of the delayed exchanges that keep the message of the route just made with `scratch`: they and what
+    /// is bound to them get it later.
+    pub fn held(&self, scratch: &RouteScratch) -> impl Iterator<Item = &str> {
+        let held = scratch.search.held.iter();
+        held.filter_map(|id| Some(self.routing(*id)?.1.name.as_str()))
+    }
+
     /// Take the targets of one exchange, or name its alternate as the next to ask.
     fn ask(
         &self,
@@ -166,9 +179,16 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         collector: &mut Collector<'_, Q>,
         routed: &mut Routed,
     ) {
-        let Some((index, alternate)) = self.routing(id) else {
+        let Some((index, exchange)) = self.routing(id) else {
             return;
         };
+        if exchange.delayed {
+            routed.cacheable = false;
+            if request.delayed {
+                scratch.held.push(id);
+                return;
+            }
+        }
         let sets_before = collector.sets;
         index.collect(request, scratch, collector);
         if index.varies() {
@@ -180,7 +200,7 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         if collector.sets > sets_before {
             return;
         }
-        match alternate {
+        match exchange.alternate.as_deref() {
             None => {}
             Some("") => self.collect_by_queue_name(request, collector),
             Some(name) => collector

@@ -248,10 +248,10 @@ impl<Q: Copy + Eq + Hash + Ord + Debug> Router<Q> {
         self.exchange_ids.get(name).copied()
     }
 
-    /// What routing needs of an exchange: its index and the name of its alternate.
-    pub(crate) fn routing(&self, id: ExchangeId) -> Option<(&Index<Q>, Option<&str>)> {
+    /// What routing needs of an exchange: its index, and what it was declared as.
+    pub(crate) fn routing(&self, id: ExchangeId) -> Option<(&Index<Q>, &Exchange)> {
         let node = self.exchanges.get(id.0)?;
-        Some((&node.index, node.exchange.alternate.as_deref()))
+        Some((&node.index, &node.exchange))
     }
 
     /// The exchange of that number.

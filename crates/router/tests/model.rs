@@ -229,6 +229,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         |(name, kind, auto_delete, alternate)| Exchange {
             name,
             kind,
+            delayed: false,
             durable: false,
             auto_delete,
             internal: false,

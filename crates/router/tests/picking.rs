@@ -32,6 +32,7 @@ fn router(kinds: &[ExchangeKind], bindings: &[(usize, usize, u32)]) -> Router<u3
         router.declare_exchange(Exchange {
             name: format!("x{number}"),
             kind: *kind,
+            delayed: false,
             durable: false,
             auto_delete: false,
             internal: false,

@@ -1,4 +1,5 @@
-//! sled as the store's index on disk: definitions, the next sequence of every queue, the list of segments.
+//! sled as the store's index on disk: definitions, the next sequence of every queue, the list of segments, and the
+//! order by due time.
 //!
 //! Nothing here is the only copy: the definitions stand in their snapshot file and in the log, the sequences and
 //! segments in the log. sled's own `flush` does not make data durable on Linux (it ends in `sync_file_range`), so every
@@ -44,6 +45,8 @@ pub(crate) struct Catalogue {
     queues: sled::Tree,
     segments: sled::Tree,
     marks: sled::Tree,
+    /// Which messages are due when, as far as that is not kept in memory: see [`crate::embedded`].
+    pub(crate) due: sled::Tree,
 }
 
 /// A checkpoint: what changed since the last one.
@@ -96,6 +99,7 @@ impl Catalogue {
             queues: db.open_tree("queues")?,
             segments: db.open_tree("segments")?,
             marks: db.open_tree("marks")?,
+            due: db.open_tree("due")?,
             db,
         })
     }
@@ -223,7 +227,7 @@ impl Catalogue {
 }
 
 /// Run `with`, which calls sled, and turn its errors and its panics into a description.
-fn guarded<T>(with: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, Broken> {
+pub(crate) fn guarded<T>(with: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, Broken> {
     match catch_unwind(AssertUnwindSafe(with)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(error.to_string()),

@@ -10,6 +10,7 @@
 )]
 
 pub mod crashes;
+pub mod due;
 pub mod operations;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub const EVERYTHING: FetchLimit = FetchLimit {
 
 /// Run every test that needs no crash, each on a store that `open` makes: empty, and taking operations at once.
 pub fn run<S: Store>(mut open: impl FnMut() -> S) {
-    for (name, test) in operations::tests::<S>() {
+    for (name, test) in operations::tests::<S>().into_iter().chain(due::tests()) {
         let store = open();
         announce(name);
         test(&store);
@@ -44,7 +45,7 @@ pub fn run<S: Store>(mut open: impl FnMut() -> S) {
 /// Run every test that needs crashes. `crash` ends a store as if its process had been killed at that moment and opens
 /// what it left; nothing is claimed in it.
 pub fn run_with_crashes<S: Store>(mut open: impl FnMut() -> S, mut crash: impl FnMut(S) -> S) {
-    for (name, test) in crashes::tests::<S>() {
+    for (name, test) in crashes::tests::<S>().into_iter().chain(due::crash_tests()) {
         let store = open();
         announce(name);
         test(store, &mut crash);

@@ -9,10 +9,10 @@
 //! sled.broken-N/         a sled that did not open, kept for whoever wants to look
 //! ```
 //!
-//! Three threads: [`commit`] is the only one that writes the log and says what is durable, [`reader`] serves fetches,
-//! [`upkeep`] deletes and compacts segments and writes checkpoints. [`recovery`] reads everything back before they
+//! Four threads: [`commit`] is the only one that writes the log and says what is durable, [`reader`] serves fetches,
+//! [`timed`] those by due time, [`upkeep`] deletes and compacts segments and writes checkpoints. [`recovery`] reads everything back before they
 //! start. Locks are held for moves and lookups only, never over an operation on a file, in the order: definitions,
-//! pending; the index, the reader's and the upkeep's mailboxes stand alone.
+//! pending; the index, then the order by due time; the reader's and the upkeep's mailboxes stand alone.
 
 mod checkpoint;
 mod commit;
@@ -22,6 +22,7 @@ mod pending;
 mod reader;
 mod recovery;
 mod shared;
+mod timed;
 mod upkeep;
 
 #[cfg(test)]
@@ -40,13 +41,14 @@ use crate::index::place::SEGMENT_BYTES_MAX;
 use crate::log::record::MESSAGE_MAX;
 use crate::log::writer::{Supply, Writer};
 use crate::{
-    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId, Seq, Store,
-    StoreError, Ticket, Usage,
+    Change, Claimed, DueDone, DueKey, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId,
+    Seq, Store, StoreError, Ticket, Usage,
 };
 use commit::Committer;
 use pending::Stop;
 use reader::Request;
 use shared::Shared;
+use timed::Timed;
 use upkeep::Upkeep;
 
 /// Smaller segments are all header and preallocation.
@@ -106,6 +108,10 @@ impl EmbeddedStore {
     /// As [`EmbeddedStore::open`], with the log and the snapshot on another disk: for tests that break it. sled and the
     /// lock file stay in the real folder.
     pub fn open_on(options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        Self::open_with(options, disk, Timed::default())
+    }
+
+    fn open_with(options: &Options, disk: Arc<dyn Disk>, timed: Timed) -> Result<Self, StoreError> {
         let segment_bytes = options
             .segment_bytes
             .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
@@ -135,8 +141,11 @@ impl EmbeddedStore {
             &recovered,
             &writer,
             options.lazy_interval,
+            timed,
             lock,
         ));
+        let due = recovered.catalogue.as_ref();
+        let due = due.map(|catalogue| catalogue.due.clone());
         // From here on the epoch is on disk: numbers of queues made from it will not be given again.
         let upkeep = Upkeep::start(
             Arc::clone(&shared),
@@ -154,8 +163,13 @@ impl EmbeddedStore {
             threads: Mutex::new(Vec::new()),
         };
         store.spawn("leveret-commit", move || committer.run())?;
+        let (ordering, due_disk, due_segments) =
+            (Arc::clone(&reader), Arc::clone(&reading), segments.clone());
         store.spawn("leveret-read", move || {
             reader::run(&reader, &*reading, &segments);
+        })?;
+        store.spawn("leveret-due", move || {
+            timed::run(&ordering, &*due_disk, &due_segments, due);
         })?;
         store.spawn("leveret-upkeep", move || upkeep.run())?;
         Ok(store)
@@ -232,6 +246,7 @@ impl Store for EmbeddedStore {
                 "dropped messages of queues that are not defined"
             );
         }
+        self.shared.timed.sweep();
         self.shared.upkeep.wake();
     }
 
@@ -265,6 +280,28 @@ impl Store for EmbeddedStore {
         self.shared.fetch(Request {
             queue,
             from,
+            limit,
+            done,
+        });
+    }
+
+    fn order_by_due(&self, queue: QueueId) -> Result<(), StoreError> {
+        let found = queue.0 >> 32 < self.shared.epoch;
+        self.shared.timed.order(queue, found)
+    }
+
+    fn fetch_due(
+        &self,
+        queue: QueueId,
+        from: DueKey,
+        until: u64,
+        limit: FetchLimit,
+        done: DueDone,
+    ) {
+        self.shared.fetch_due(timed::Request {
+            queue,
+            from,
+            until,
             limit,
             done,
         });

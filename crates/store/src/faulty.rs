@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::{
-    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId, Seq, Store,
-    StoreError, Ticket, Usage,
+    Change, Claimed, DueDone, DueKey, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId,
+    Seq, Store, StoreError, Ticket, Usage,
 };
 
 /// A call that can be made to fail.
@@ -30,6 +30,10 @@ pub enum Call {
     DropQueue,
     /// [`Store::fetch`]: the answer is the error.
     Fetch,
+    /// [`Store::fetch_due`]: the answer is the error.
+    FetchDue,
+    /// [`Store::order_by_due`].
+    OrderByDue,
     /// A report of durability: as if the sync behind it had failed, so the store is poisoned from then on.
     Report,
 }
@@ -267,6 +271,31 @@ impl<S: Store> Store for FaultyStore<S> {
                     Box::new(move |_| done(Err(error))),
                 );
             }
+        }
+    }
+
+    fn order_by_due(&self, queue: QueueId) -> Result<(), StoreError> {
+        self.faults.count(Call::OrderByDue)?;
+        self.inner.order_by_due(queue)
+    }
+
+    fn fetch_due(
+        &self,
+        queue: QueueId,
+        from: DueKey,
+        until: u64,
+        limit: FetchLimit,
+        done: DueDone,
+    ) {
+        match self.faults.count(Call::FetchDue) {
+            Ok(()) => self.inner.fetch_due(queue, from, until, limit, done),
+            Err(error) => self.inner.fetch_due(
+                queue,
+                DueKey::LAST,
+                0,
+                limit,
+                Box::new(move |_| done(Err(error))),
+            ),
         }
     }
 

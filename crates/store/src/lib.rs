@@ -8,7 +8,7 @@
 //! How data comes through the embedded store: [`Store::append`] moves operations into a pending list and returns;
 //! the commit thread takes all of it, encodes it into one buffer, writes, updates the index, syncs once, raises the
 //! durable watermark and calls the waiters. Reads go through a reader thread which finds places in the index and
-//! reads them from the segments. A third thread deletes and compacts segments and writes checkpoints.
+//! reads them from the segments; another one does that by due time. A fourth thread deletes and compacts segments and writes checkpoints.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod faulty;
 mod index;
 mod log;
 mod memory;
+pub mod moment;
 mod octets;
 mod operation;
 
@@ -32,7 +33,9 @@ pub use embedded::{EmbeddedStore, Options, SyncMode};
 pub use error::StoreError;
 pub use faulty::{Call, FaultyStore};
 pub use memory::MemoryStore;
-pub use operation::{Change, Claimed, FetchLimit, Fetched, Operation, QueueId, Seq, Ticket, Usage};
+pub use operation::{
+    Change, Claimed, DueBatch, DueKey, FetchLimit, Fetched, Operation, QueueId, Seq, Ticket, Usage,
+};
 
 /// Told once about a ticket: see [`Store::on_durable`]. Called on a thread of the store, with no lock of it held; must
 /// not block for long, since other waiters come after it.
@@ -45,6 +48,9 @@ pub trait DurableWaiter: Send + Sync {
 
 /// Where a fetch puts its answer. Called once on a thread of the store.
 pub type FetchDone = Box<dyn FnOnce(Result<Vec<Fetched>, StoreError>) + Send>;
+
+/// Where a read by due time puts its answer. Called once on a thread of the store.
+pub type DueDone = Box<dyn FnOnce(Result<DueBatch, StoreError>) + Send>;
 
 /// An ordered, durable map (queue, sequence) to message, with the definitions beside it.
 ///
@@ -82,6 +88,17 @@ pub trait Store: Send + Sync + 'static {
     /// Read live messages of a queue in order of sequence, from `from` on. Sees everything appended before the call. A
     /// message that turns out to be unreadable is left out, reported and counted.
     fn fetch(&self, queue: QueueId, from: Seq, limit: FetchLimit, done: FetchDone);
+
+    /// From now on the messages of `queue` can be read by due time ([`Store::fetch_due`]). To be called before its first
+    /// put; for a queue that was there before, before its claim, when it may block: the order by due time is derived from
+    /// the messages, and what is missing of it on disk is made good.
+    fn order_by_due(&self, queue: QueueId) -> Result<(), StoreError>;
+
+    /// Read live messages of a queue in order of due time, then sequence: those from `from` on that are due at `until`
+    /// (milliseconds since the Unix epoch) at the latest. When each is due was attached to it before it was put
+    /// ([`moment::attach`] with [`moment::Mark::DUE`]); one without is due always. Otherwise as [`Store::fetch`]. A queue
+    /// that is not ordered by due time has none.
+    fn fetch_due(&self, queue: QueueId, from: DueKey, until: u64, limit: FetchLimit, done: DueDone);
 
     /// Everything of a queue is gone. Durable like a settle.
     fn drop_queue(&self, queue: QueueId) -> Result<Ticket, StoreError>;

@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId, Seq, Store,
-    StoreError, Ticket, Usage,
+    Change, Claimed, DueDone, DueKey, DurableWaiter, FetchDone, FetchLimit, Operation, QueueId,
+    Seq, Store, StoreError, Ticket, Usage,
 };
 use image::{Entry, Image};
 
@@ -284,6 +284,31 @@ impl Store for MemoryStore {
         }
         let fetched = state.current.fetch(queue, from, limit);
         state.due.push_back(Box::new(move || done(Ok(fetched))));
+        self.shared.wake.notify_one();
+    }
+
+    fn order_by_due(&self, queue: QueueId) -> Result<(), StoreError> {
+        // A crash forgets the order: it is asked for again.
+        self.shared.state.lock().current.order_by_due(queue);
+        Ok(())
+    }
+
+    fn fetch_due(
+        &self,
+        queue: QueueId,
+        from: DueKey,
+        until: u64,
+        limit: FetchLimit,
+        done: DueDone,
+    ) {
+        let mut state = self.shared.state.lock();
+        if state.closed {
+            drop(state);
+            done(Err(closed()));
+            return;
+        }
+        let batch = state.current.fetch_due(queue, (from, until), limit);
+        state.due.push_back(Box::new(move || done(Ok(batch))));
         self.shared.wake.notify_one();
     }
 

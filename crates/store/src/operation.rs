@@ -13,7 +13,7 @@ pub struct QueueId(pub u64);
 pub type Seq = u64;
 
 /// A position in the order of appended operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 impl Ticket {
@@ -109,6 +109,47 @@ pub struct Fetched {
     pub delivery_count: u32,
     /// Whether it was put to survive a restart.
     pub persistent: bool,
+}
+
+/// The place of a message among those of its queue that are read by due time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DueKey {
+    /// When it is due, in milliseconds since the Unix epoch.
+    pub due: u64,
+    /// Its place in the queue: of those due at the same time, the lowest is first.
+    pub seq: Seq,
+}
+
+impl DueKey {
+    /// Before everything.
+    pub const FIRST: Self = Self { due: 0, seq: 0 };
+    /// After everything.
+    pub const LAST: Self = Self {
+        due: u64::MAX,
+        seq: Seq::MAX,
+    };
+
+    /// The place right behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self.seq.checked_add(1) {
+            Some(seq) => Self { seq, ..self },
+            None => Self {
+                due: self.due.saturating_add(1),
+                seq: 0,
+            },
+        }
+    }
+}
+
+/// Messages read by due time, and what comes after them.
+#[derive(Clone, Debug, Default)]
+pub struct DueBatch {
+    /// Each with the moment at which it is due, in order of [`DueKey`]. They are as they were put, moment included.
+    pub messages: Vec<(u64, Fetched)>,
+    /// A place before which nothing else is found after these, whether due in time or not; `None` if nothing is left.
+    /// What stands there may have been settled meanwhile.
+    pub next: Option<DueKey>,
 }
 
 /// Sizes and counters of a store, for limits and metrics. Counters count from the opening of the store.

@@ -144,3 +144,24 @@ test('a single active consumer hands over when it leaves', async (t) => {
   channel.sendToQueue(queue, Buffer.from('3'));
   assert.deepEqual(await waiting.bodies(1), ['3']);
 });
+
+test('delayed messages come in order of their due times', async (t) => {
+  const session = new Session(t);
+  const channel = await session.confirmChannel();
+  const exchange = `delayed-${process.pid}-${Date.now()}`;
+  const options = { durable: false, arguments: { 'x-delayed-type': 'direct' } };
+  await channel.assertExchange(exchange, 'x-delayed-message', options);
+  const queue = await session.queue(channel);
+  await channel.bindQueue(queue, exchange, 'k');
+  for (const delay of [1200, 400, 800, 0]) {
+    channel.publish(exchange, 'k', Buffer.from(`${delay}`), { headers: { 'x-delay': delay } });
+  }
+  await channel.waitForConfirms();
+  const inbox = await session.consume(channel, queue, { noAck: true });
+  for (const delay of [0, 400, 800, 1200]) {
+    const message = await inbox.next();
+    assert.equal(text(message), `${delay}`);
+    assert.equal(message.properties.headers['x-delay'], delay === 0 ? 0 : -delay);
+  }
+  await channel.deleteExchange(exchange);
+});

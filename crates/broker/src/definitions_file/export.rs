@@ -148,7 +148,7 @@ fn file_exchange(exchange: &Exchange, vhost: Option<String>) -> FileExchange {
     FileExchange {
         name: exchange.name.clone(),
         vhost,
-        r#type: exchange.kind.name().to_owned(),
+        r#type: exchange.type_name().to_owned(),
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,

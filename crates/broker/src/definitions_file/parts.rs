@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use leveret_router::{Binding, Destination, Exchange, ExchangeKind};
+use leveret_router::{Binding, Destination, Exchange};
 use leveret_wire::method::queue::Declare;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use super::arguments::to_table;
 use super::{DefinitionsError, DefinitionsFile, DestinationType, FileUser, PolicyTerms};
 use crate::policies::{ApplyTo, Checked, Pattern, Policy, PolicyDefinition, PolicyKind, term};
 use crate::users::{HashingAlgorithm, Permission, TopicPermission, UserRecord};
-use crate::vhost::{LIMITS, VhostLimits, check_new_exchange, check_new_queue};
+use crate::vhost::{DeclaredType, LIMITS, VhostLimits, check_new_exchange, check_new_queue};
 
 /// Octets of a name (AMQP short string).
 const NAME_MAX: usize = 255;
@@ -127,13 +127,16 @@ impl DefinitionsFile {
                 DefinitionsError::refused(what.clone(), reason)
             };
             check_name(name).map_err(refused)?;
-            let kind = ExchangeKind::parse(&exchange.r#type)
+            let declared = DeclaredType::parse(&exchange.r#type)
                 .ok_or_else(|| refused(format!("unknown exchange type '{}'", exchange.r#type)))?;
             let arguments = to_table(&exchange.arguments).map_err(refused)?;
+            let kind = declared.kind(&arguments);
+            let kind = kind.map_err(|reason| refused(reason.to_string()))?;
             check_new_exchange(kind, &arguments, &what).map_err(refused)?;
             part(parts, in_vhost).exchanges.push(Exchange {
                 name: name.clone(),
                 kind,
+                delayed: declared.is_delayed(),
                 durable: exchange.durable,
                 auto_delete: exchange.auto_delete,
                 internal: exchange.internal,

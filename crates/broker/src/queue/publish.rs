@@ -101,6 +101,9 @@ impl Queue {
         }
         let puts = effects.operations.len() as u64;
         let mut ticket = if puts > 0 {
+            if !effects.behind.is_empty() {
+                effects.operations.append(&mut effects.behind);
+            }
             self.hand_over(effects)?
         } else {
             Ticket::NONE

@@ -9,6 +9,7 @@ mod channel;
 mod confirm;
 mod consume;
 mod declare;
+mod delayed;
 mod deliver;
 mod failure;
 mod output;
@@ -40,6 +41,7 @@ use crate::broker::{Broker, Shared};
 use crate::connections::{ConnectionId, ConnectionSummary};
 use crate::counters::Counters;
 use crate::deadlines::Party;
+use crate::delay::{DelayedExchange, Held as HeldBack};
 use crate::effects::Effects;
 use crate::mailbox::{Mailbox, Notice};
 use crate::queue::Queue;
@@ -106,6 +108,8 @@ pub struct Session {
     consumers: Consumers,
     queues: QueueSlots,
     routes: Routes,
+    /// Messages of this socket read for delayed exchanges.
+    held: Vec<(Arc<DelayedExchange>, HeldBack)>,
     /// Exclusive queues of this connection; they go with it.
     exclusive: Vec<Arc<Queue>>,
     /// Settles of this socket read, for the store.
@@ -193,6 +197,7 @@ impl Broker {
             consumers: Consumers::default(),
             queues: QueueSlots::default(),
             routes: Routes::default(),
+            held: Vec::new(),
             exclusive: Vec::new(),
             settles: Vec::new(),
             effects: Effects::default(),

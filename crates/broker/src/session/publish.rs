@@ -9,9 +9,12 @@ use smallvec::SmallVec;
 
 use super::channel::{Held, Mode};
 use super::confirm::Confirms;
+use super::delayed::Holding;
 use super::routes::Targets;
 use super::{Failure, Output, Session};
+use crate::delay::Delay;
 use crate::queue::parse_expiration;
+use crate::vhost::DelayedExchanges;
 
 /// Class and method id of basic.publish.
 const BASIC_PUBLISH: (u16, u16) = (60, 40);
@@ -26,6 +29,8 @@ pub(super) enum Target {
     /// Through exchanges that keep it: to be found again, in one step with the keeping, when all
     /// checks are passed.
     Kept,
+    /// Some of it later.
+    Held(Box<Holding>),
 }
 
 impl Session {
@@ -125,6 +130,9 @@ impl Session {
                 }
             }
         }
+        if !self.held.is_empty() {
+            self.flush_held()?;
+        }
         self.fire();
         Ok(())
     }
@@ -211,15 +219,18 @@ impl Session {
     ) -> Result<(), Failure> {
         let (target, plain) = self.checked_target(number, &message)?;
         let message = self.with_reply_address(number, message)?;
-        let (target, message) = if let Target::Kept = target {
+        let target = if let Target::Kept = target {
             // Its keys are those it came with, but BCC is not for later readers either.
             let shown = without_bcc(message.clone());
-            (self.keep(&message, &shown), shown)
-        } else if plain {
-            (target, message)
+            self.keep(&message, &shown)
         } else {
-            (target, without_bcc(message))
+            target
         };
+        if let Target::Held(holding) = &target {
+            // With its BCC header, which tells where it goes when its time has come.
+            self.hold(number, holding, &message, confirm);
+        }
+        let message = if plain { message } else { without_bcc(message) };
         self.deliver_to(number, &target, message, confirm, mandatory, output);
         Ok(())
     }
@@ -257,6 +268,11 @@ impl Session {
             Target::Once(targets) => self.routes.push_to(targets, message, number, confirm),
             // Was replaced by its queues before.
             Target::Kept => false,
+            Target::Held(holding) => {
+                self.routes
+                    .push_to(&holding.targets, message, number, confirm);
+                true
+            }
         };
         if routed {
             self.counters.routed.add(1);
@@ -286,11 +302,13 @@ impl Session {
 
     fn find_route(&mut self, message: &Message, extra_keys: &[&[u8]]) -> Result<Target, Failure> {
         let headers = message.properties().headers();
+        let delay = Delay::of(headers);
         let request = RouteRequest {
             routing_key: message.routing_key(),
             extra_keys,
             headers,
             properties: message.properties(),
+            delayed: delay.is_some(),
         };
         let routes = &mut self.routes;
         routes.queues.clear();
@@ -312,9 +330,17 @@ impl Session {
             );
             return Err(Failure::access_refused(text));
         }
+        if !route.held.is_empty()
+            && let Delay::Malformed(text) = delay
+        {
+            return Err(Failure::precondition_failed(text));
+        }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
         if route.kept {
             return Ok(Target::Kept);
+        }
+        if !route.held.is_empty() {
+            return Ok(self.held_target(route.held, &delay));
         }
         if route.cacheable && extra_keys.is_empty() && !to_reply_queue {
             Ok(Target::Cached(self.routes.remember(message.routing())))
@@ -327,22 +353,44 @@ impl Session {
     /// queues.
     fn keep(&mut self, message: &Message, shown: &Message) -> Target {
         let extra_keys = extra_keys(message).unwrap_or_default();
+        let headers = message.properties().headers();
+        let delay = Delay::of(headers);
         let request = RouteRequest {
             routing_key: message.routing_key(),
             extra_keys: &extra_keys,
-            headers: message.properties().headers(),
+            headers,
             properties: message.properties(),
+            delayed: delay.is_some(),
         };
         let routes = &mut self.routes;
         routes.queues.clear();
-        self.vhost.route_kept(
+        let held = self.vhost.route_kept(
+            message.exchange(),
             shown,
             &request,
             &mut routes.scratch,
             &mut routes.ids,
             &mut routes.queues,
         );
-        Target::Once(self.routes.targets())
+        if held.is_empty() {
+            Target::Once(self.routes.targets())
+        } else {
+            self.held_target(held, &delay)
+        }
+    }
+
+    /// The target of a route that leads to delayed exchanges, and to the queues found besides.
+    fn held_target(&mut self, exchanges: DelayedExchanges, delay: &Delay) -> Target {
+        let targets = self.routes.targets();
+        match delay {
+            Delay::For(delay) => Target::Held(Box::new(Holding {
+                exchanges,
+                targets,
+                delay: *delay,
+            })),
+            // Was refused before.
+            Delay::Malformed(_) | Delay::None => Target::Once(targets),
+        }
     }
 
     fn check_properties(

@@ -121,7 +121,7 @@ impl Routes {
         let runs = match target {
             Target::Cached(route) => self.targets.get(*route as usize).unwrap_or(&none),
             Target::Once(runs) => runs,
-            Target::Kept => &none,
+            Target::Kept | Target::Held(_) => &none,
         };
         let runs = runs.iter().filter_map(|run| self.runs.get(*run as usize));
         runs.map(|run| Arc::clone(run.queue.name())).collect()

@@ -32,7 +32,7 @@ pub(super) struct HeldPublish {
     mandatory: bool,
     /// The queues it was routed to, by their names as in RabbitMQ: one that is deleted meanwhile gets
     /// nothing, one declared anew does. `None` for the default exchange, whose keys are such
-    /// names, and for exchanges that keep what is committed: that is found at the commit.
+    /// names, and for exchanges that keep or delay what is committed: that is found at the commit.
     queues: Option<Vec<Arc<str>>>,
 }
 
@@ -99,11 +99,12 @@ impl Session {
         }
         let message = publish.message;
         let target = self.find_checked(number, &message, extra_keys(&message))?;
-        let queues = if message.exchange().is_empty() || matches!(target, Target::Kept) {
-            None
-        } else {
-            Some(self.routes.queue_names(&target))
-        };
+        let queues =
+            if message.exchange().is_empty() || matches!(target, Target::Kept | Target::Held(_)) {
+                None
+            } else {
+                Some(self.routes.queue_names(&target))
+            };
         let message = self.with_reply_address(number, message)?;
         let limit = self.shared.limits.transaction_bytes;
         let Some(Mode::Transaction(transaction)) = self

@@ -111,7 +111,13 @@ impl Vhost {
             changes.clear();
         }
         self.changed();
-        Ok(self.store_changes(changes)?)
+        let ticket = self.store_changes(changes)?;
+        let dropped = self.drop_delayed(&mut topology, &removed, None)?;
+        Ok(if is_stored {
+            ticket.max(dropped)
+        } else {
+            ticket
+        })
     }
 
     fn bind_failure(&self, error: &BindError, binding: &Binding) -> Failure {

@@ -5,6 +5,7 @@ use leveret_store::Ticket;
 use leveret_wire::method::exchange::{Declare, Delete};
 use leveret_wire::{AMQPValue, FieldTable, type_name};
 
+use super::delayed::DeclaredType;
 use super::equivalence::{compare_arguments, compare_flag, inequivalent};
 use super::{ALTERNATE_EXCHANGE, Vhost};
 use crate::definitions;
@@ -19,13 +20,13 @@ impl Vhost {
         if declare.passive {
             return self.find_exchange(name).map(|()| Ticket::NONE);
         }
-        let kind = ExchangeKind::parse(declare.kind.as_str())
+        let declared = DeclaredType::parse(declare.kind.as_str())
             .ok_or_else(|| Failure::command_invalid(unknown_type(declare.kind.as_str())))?;
         refuse_default(name)?;
         let what = self.exchange_text(name);
         let mut topology = self.topology.write();
         if let Some(current) = topology.router.exchange(name) {
-            equivalent(declare, kind, current, &what).map_err(Failure::precondition_failed)?;
+            equivalent(declare, declared, current, &what).map_err(Failure::precondition_failed)?;
             return Ok(if current.durable {
                 self.settled_by()
             } else {
@@ -37,6 +38,7 @@ impl Vhost {
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
             )));
         }
+        let kind = declared.kind(&declare.arguments)?;
         check_new_exchange(kind, &declare.arguments, &what)
             .map_err(Failure::precondition_failed)?;
         let limit = self.shared.limits.exchanges_per_vhost;
@@ -47,17 +49,27 @@ impl Vhost {
         let exchange = topology.under_policies(Exchange {
             name: name.to_owned(),
             kind,
+            delayed: declared == DeclaredType::Delayed,
             durable: declare.durable,
             auto_delete: declare.auto_delete,
             internal: declare.internal,
             arguments: declare.arguments.clone(),
             alternate: None,
         });
+        let delayed = if exchange.delayed {
+            Some(self.new_delayed(name, exchange.durable)?)
+        } else {
+            None
+        };
+        let place = delayed.as_ref().map(|delayed| delayed.id());
         let change = exchange
             .durable
-            .then(|| definitions::put_exchange(&self.name, &exchange));
+            .then(|| definitions::put_exchange(&self.name, &exchange, place));
         let ticket = self.store_changes(change.into_iter().collect())?;
         topology.add_exchange(exchange, &self.shared.histories);
+        if let Some(delayed) = delayed {
+            topology.delayed.insert(name.into(), delayed);
+        }
         self.changed();
         Ok(ticket)
     }
@@ -98,7 +110,9 @@ impl Vhost {
             changes.push(definitions::delete_exchange(&self.name, name));
         }
         self.changed();
-        Ok(self.store_changes(changes)?)
+        let ticket = self.store_changes(changes)?;
+        let dropped = self.drop_delayed(&mut topology, &removed, Some(name))?;
+        Ok(if durable { ticket.max(dropped) } else { ticket })
     }
 
     fn find_exchange(&self, name: &str) -> Result<(), Failure> {
@@ -148,7 +162,7 @@ pub(super) fn refuse_default(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unknown_type(kind: &str) -> String {
+pub(super) fn unknown_type(kind: &str) -> String {
     if kind.is_empty() {
         "invalid exchange type ''".to_owned()
     } else {
@@ -158,12 +172,13 @@ fn unknown_type(kind: &str) -> String {
 
 fn equivalent(
     declare: &Declare,
-    kind: ExchangeKind,
+    declared: DeclaredType,
     current: &Exchange,
     what: &str,
 ) -> Result<(), String> {
-    if kind != current.kind {
-        return Err(inequivalent("type", what, kind.name(), current.kind.name()));
+    if declared.name() != current.type_name() {
+        let (declared, current) = (declared.name(), current.type_name());
+        return Err(inequivalent("type", what, declared, current));
     }
     compare_flag("durable", what, declare.durable, current.durable)?;
     compare_flag(

@@ -177,6 +177,8 @@ impl Topology {
                         extra_keys: &carbon_copies(headers),
                         headers,
                         properties,
+                        // It is passed on now, whoever would have kept it for later.
+                        delayed: false,
                     };
                     self.router
                         .route(name.as_bytes(), &request, &mut scratch, &mut ids);
@@ -208,6 +210,7 @@ mod tests {
         let exchange = Exchange {
             name: "x".to_owned(),
             kind: ExchangeKind::RecentHistory,
+            delayed: false,
             durable: false,
             auto_delete: false,
             internal: false,

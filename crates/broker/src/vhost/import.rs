@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Topology, Vhost};
 use crate::definitions;
 use crate::definitions_file::{DefinitionsError, ImportReport, VhostPart, binding_text};
+use crate::delay::DelayedExchange;
 use crate::effects::Effects;
 use crate::policies::{Checked, PolicyKind};
 use crate::queue::{Queue, QueueOptions, QueueProperties};
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     policies: Vec<(PolicyKind, Checked)>,
     parameters: Vec<(String, String, Value)>,
     exchanges: Vec<Exchange>,
+    /// What those of them that are delayed keep.
+    delayed: Vec<Arc<DelayedExchange>>,
     queues: Vec<(QueueId, QueueProperties)>,
     bindings: Vec<Binding>,
     skipped: Vec<String>,
@@ -110,8 +113,16 @@ impl Vhost {
             {
                 continue;
             }
+            let place = if exchange.delayed {
+                let delayed = self.new_delayed(&exchange.name, exchange.durable)?;
+                let id = delayed.id();
+                plan.delayed.push(delayed);
+                Some(id)
+            } else {
+                None
+            };
             if exchange.durable {
-                changes.push(definitions::put_exchange(&self.name, &exchange));
+                changes.push(definitions::put_exchange(&self.name, &exchange, place));
             }
             plan.exchanges.push(exchange);
         }
@@ -234,6 +245,10 @@ impl Vhost {
         for exchange in plan.exchanges.drain(..) {
             let exchange = topology.under_policies(exchange);
             topology.add_exchange(exchange, &self.shared.histories);
+        }
+        for delayed in plan.delayed.drain(..) {
+            let name = delayed.name().as_ref().into();
+            topology.delayed.insert(name, delayed);
         }
         for (id, mut properties) in plan.queues.drain(..) {
             properties.options = topology.options_for(&properties.name, &properties.arguments);

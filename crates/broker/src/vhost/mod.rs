@@ -7,6 +7,7 @@
 
 mod arguments;
 mod bindings;
+mod delayed;
 mod equivalence;
 mod exchanges;
 mod histories;
@@ -28,14 +29,17 @@ use leveret_wire::{AMQPValue, FieldTable, Message};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::broker::Shared;
 use crate::counters::QueueTotals;
 use crate::definitions;
+use crate::delay::DelayedExchange;
 use crate::policies::Policies;
 use crate::queue::Queue;
 
 pub(crate) use self::arguments::{is_max_age, module_name};
+pub(crate) use self::delayed::DeclaredType;
 pub(crate) use self::equivalence::integer;
 pub(crate) use self::exchanges::check_new_exchange;
 use self::histories::History;
@@ -97,6 +101,8 @@ pub(crate) struct Topology {
     queues: FxHashMap<QueueId, Arc<Queue>>,
     /// What exchanges of type x-recent-history keep, by their names.
     histories: FxHashMap<String, Arc<History>>,
+    /// What the delayed exchanges keep, by their names.
+    delayed: FxHashMap<Box<str>, Arc<DelayedExchange>>,
     bindings: usize,
     policies: Policies,
     parameters: Parameters,
@@ -139,7 +145,12 @@ pub(crate) struct Route {
     /// It came through exchanges that keep messages: to be repeated with
     /// [`Vhost::route_kept`].
     pub(crate) kept: bool,
+    /// Delayed exchanges that keep the message.
+    pub(crate) held: DelayedExchanges,
 }
+
+/// Nearly always none.
+pub(crate) type DelayedExchanges = SmallVec<[Arc<DelayedExchange>; 1]>;
 
 impl Vhost {
     pub(crate) fn new(name: Arc<str>, shared: Arc<Shared>) -> Arc<Self> {
@@ -149,6 +160,7 @@ impl Vhost {
                 router.declare_exchange(Exchange {
                     name: name.to_owned(),
                     kind,
+                    delayed: false,
                     durable: true,
                     auto_delete: false,
                     internal,
@@ -161,6 +173,7 @@ impl Vhost {
             router,
             queues: FxHashMap::default(),
             histories: FxHashMap::default(),
+            delayed: FxHashMap::default(),
             bindings: 0,
             policies: Policies::default(),
             parameters: Parameters::default(),
@@ -215,30 +228,34 @@ impl Vhost {
             .ok()
             .and_then(|name| topology.router.exchange(name))
             .is_some_and(|exchange| exchange.internal);
+        let held = topology.held(request, scratch);
         Route {
             found,
             internal,
             cacheable,
             kept,
+            held,
         }
     }
 
     /// Find the queues for `message`, and keep it where exchanges on its way do so. Both under one
     /// lock: a queue that is bound meanwhile gets it by one of the two ways, not by none or both.
+    ///
+    /// Gives the delayed exchanges that are to keep the message, if the request says that it is delayed.
     pub(crate) fn route_kept(
         &self,
+        exchange: &[u8],
         message: &Message,
         request: &RouteRequest<'_>,
         scratch: &mut RouteScratch,
         ids: &mut Vec<QueueId>,
         queues: &mut Vec<Arc<Queue>>,
-    ) {
+    ) -> DelayedExchanges {
         let topology = self.topology.read();
-        topology
-            .router
-            .route(message.exchange(), request, scratch, ids);
+        topology.router.route(exchange, request, scratch, ids);
         topology.keep(message, scratch, "");
         queues.extend(ids.iter().filter_map(|id| topology.queues.get(id).cloned()));
+        topology.held(request, scratch)
     }
 
     /// The queue of that name.
@@ -266,6 +283,9 @@ impl Vhost {
         for queue in queues {
             queue.start();
         }
+        for exchange in self.delayed_exchanges() {
+            exchange.start();
+        }
     }
 
     pub(crate) fn recover_binding(&self, binding: Binding) -> Result<(), BindError> {
@@ -281,6 +301,10 @@ impl Vhost {
             let topology = self.topology.read();
             totals.exchanges += topology.router.exchanges().count() as u64 + 1;
             totals.bindings += topology.bindings as u64;
+            for exchange in topology.delayed.values() {
+                totals.delayed += exchange.messages();
+                totals.delayed_bytes += exchange.bytes();
+            }
             topology.queues.values().cloned().collect()
         };
         for queue in queues {
@@ -315,6 +339,16 @@ impl Vhost {
 }
 
 impl Topology {
+    /// The delayed exchanges that keep the message of the route just made with `scratch`.
+    fn held(&self, request: &RouteRequest<'_>, scratch: &RouteScratch) -> DelayedExchanges {
+        if !request.delayed {
+            return DelayedExchanges::new();
+        }
+        let held = self.router.held(scratch);
+        held.filter_map(|name| self.delayed.get(name).cloned())
+            .collect()
+    }
+
     fn add_exchange(&mut self, exchange: Exchange, memory: &Arc<HistoryMemory>) {
         if let Some(history) = History::of(&exchange, memory) {
             self.histories.insert(exchange.name.clone(), history);

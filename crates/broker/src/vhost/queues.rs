@@ -185,6 +185,7 @@ impl Vhost {
         }
         self.changed();
         let ticket = self.store_changes(changes)?;
+        self.drop_delayed(&mut topology, &removed, None)?;
         let dropped = self.shared.store.drop_queue(queue.id())?;
         // What a queue that does not outlive the process leaves in the store needs no sync.
         let ticket = if queue.properties().is_lasting() {

@@ -25,6 +25,7 @@ fn declare_with(
     router.declare_exchange(Exchange {
         name: name.into(),
         kind: ExchangeKind::parse(kind).unwrap(),
+        delayed: false,
         durable: false,
         auto_delete,
         internal: false,
@@ -460,4 +461,59 @@ fn keys_of_255_octets_route() {
     router.bind(to_queue("t", "q2", &key)).unwrap();
     assert_eq!(route(&router, "d", &key), [1]);
     assert_eq!(route(&router, "t", &key), [2]);
+}
+
+#[test]
+fn a_delayed_exchange_keeps_what_is_to_be_delayed() {
+    let mut router = router();
+    declare(&mut router, "in", "fanout");
+    for name in ["later", "later too"] {
+        router.declare_exchange(Exchange {
+            name: name.into(),
+            kind: ExchangeKind::Fanout,
+            delayed: true,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::default(),
+            alternate: Some("amq.fanout".into()),
+        });
+    }
+    declare(&mut router, "amq.fanout", "fanout");
+    let bindings = [
+        binding("in", Destination::Queue("q1".into()), ""),
+        binding("in", Destination::Exchange("later".into()), ""),
+        binding("in", Destination::Exchange("later too".into()), ""),
+        binding("later", Destination::Queue("q2".into()), ""),
+        binding("later", Destination::Exchange("later too".into()), ""),
+        binding("amq.fanout", Destination::Queue("q3".into()), ""),
+    ];
+    for binding in bindings {
+        router.bind(binding).unwrap();
+    }
+    let mut scratch = RouteScratch::new();
+    let mut queues = Vec::new();
+    let mut route = |exchange: &[u8], delayed| {
+        let request = RouteRequest {
+            delayed,
+            ..RouteRequest::default()
+        };
+        let found = router.route(exchange, &request, &mut scratch, &mut queues);
+        queues.sort_unstable();
+        let mut held: Vec<_> = router.held(&scratch).map(str::to_owned).collect();
+        held.sort_unstable();
+        (queues.clone(), held, found.cacheable)
+    };
+    let both = vec!["later".to_owned(), "later too".to_owned()];
+    assert_eq!(route(b"in", true), (vec![1], both, false));
+    assert_eq!(route(b"in", false), (vec![1, 2, 3], vec![], false));
+    assert_eq!(
+        route(b"later", true),
+        (vec![], vec!["later".to_owned()], false),
+        "its alternate is not asked"
+    );
+    assert_eq!(route(b"amq.fanout", true), (vec![3], vec![], true));
+    let exchange = router.exchange("later").unwrap();
+    assert_eq!(exchange.type_name(), "x-delayed-message");
+    assert_eq!(router.exchange("in").unwrap().type_name(), "fanout");
 }

@@ -107,6 +107,16 @@ fn sums(
         ),
         ("rabbitmq_bindings", "Bindings available", queues.bindings),
         (
+            "rabbitmq_exchange_messages_delayed",
+            "Messages that delayed exchanges keep",
+            queues.delayed,
+        ),
+        (
+            "rabbitmq_exchange_messages_delayed_bytes",
+            "Size of their bodies",
+            queues.delayed_bytes,
+        ),
+        (
             "rabbitmq_queue_messages",
             "Sum of ready and unacknowledged messages",
             queues.ready + queues.unacked,

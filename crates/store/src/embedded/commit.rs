@@ -19,6 +19,7 @@ use crate::embedded::compaction::Step;
 use crate::embedded::pending::{Definitions, Pended, Pending, Sleep, Stop};
 use crate::embedded::reader::Request;
 use crate::embedded::shared::{LAZY_BYTES_MAX, Shared};
+use crate::embedded::timed;
 use crate::log::writer::{Failure, Writer};
 use crate::octets::wide;
 use crate::{DurableWaiter, StoreError, Ticket};
@@ -75,6 +76,7 @@ struct Work {
     /// When the oldest lazy entry came.
     since: Option<Instant>,
     fetches: Vec<Request>,
+    timed: Vec<timed::Request>,
     step: Option<Step>,
     /// Do not wait for more before syncing.
     sync: bool,
@@ -109,6 +111,7 @@ impl Committer {
         self.shared.pending().step = None;
         // Now that nothing more is written, what is left to read and to note can be done.
         self.shared.reading.close(how);
+        self.shared.timed.close(how);
         self.shared.upkeep.close(how);
     }
 
@@ -172,7 +175,7 @@ impl Committer {
             || pending.urgent > 0
             || pending.bytes > LAZY_BYTES_MAX
             || pending.demanded > self.shared.durable().0;
-        if !pending.fetches.is_empty() || pending.step.is_some() {
+        if !pending.fetches.is_empty() || !pending.timed.is_empty() || pending.step.is_some() {
             return Some(Task::Commit(self.take(pending, hurried)));
         }
         if hurried && !pending.entries.is_empty() {
@@ -209,6 +212,7 @@ impl Committer {
             last: pending.taken,
             since: pending.lazy_since.take(),
             fetches: std::mem::take(&mut pending.fetches),
+            timed: std::mem::take(&mut pending.timed),
             step: pending.step.take(),
             sync,
         }
@@ -246,6 +250,9 @@ impl Committer {
         self.shared.pending().applied = work.last;
         if !work.fetches.is_empty() {
             self.shared.reading.push_all(work.fetches.drain(..));
+        }
+        if !work.timed.is_empty() {
+            self.shared.timed.push_all(work.timed.drain(..));
         }
         self.look_ahead();
         if needs_sync {
@@ -358,6 +365,9 @@ impl Committer {
         pending.step = None;
         if !pending.fetches.is_empty() {
             self.shared.reading.push_all(pending.fetches.drain(..));
+        }
+        if !pending.timed.is_empty() {
+            self.shared.timed.push_all(pending.timed.drain(..));
         }
         if !pending.waiters.is_empty() {
             let waiters = pending.waiters.drain(..).collect();

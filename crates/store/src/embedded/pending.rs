@@ -9,6 +9,7 @@ use leveret_wire::Message;
 use crate::definitions;
 use crate::embedded::compaction::Step;
 use crate::embedded::reader::Request;
+use crate::embedded::timed;
 use crate::{DurableWaiter, Operation, QueueId, Seq, StoreError, Ticket};
 
 /// What a pending message counts for back-pressure: its octets and what its record and its place here take.
@@ -92,6 +93,8 @@ pub(super) struct Pending {
     pub(super) waiters: VecDeque<(Ticket, Arc<dyn DurableWaiter>)>,
     /// Fetches that must see entries which are not in the index yet.
     pub(super) fetches: Vec<Request>,
+    /// The same by due time.
+    pub(super) timed: Vec<timed::Request>,
     /// Messages and settles to be copied to the end of the log.
     pub(super) step: Option<Step>,
     pub(super) stop: Stop,

@@ -113,16 +113,10 @@ impl Reading {
 
 /// Serve fetches until the store stops.
 pub(super) fn run(shared: &Arc<Shared>, disk: &dyn Disk, folder: &Path) {
-    let mut reader = Reader {
-        shared,
-        disk,
-        folder,
-        files: FxHashMap::default(),
-        window: Window::default(),
-    };
+    let mut reader = Reader::new(shared, disk, folder);
     while let Some(task) = shared.reading.next() {
         let Task::Serve(request) = task else {
-            reader.files.clear();
+            reader.close_files();
             continue;
         };
         let fetched = reader.fetch(request.queue, request.from, request.limit);
@@ -131,11 +125,12 @@ pub(super) fn run(shared: &Arc<Shared>, disk: &dyn Disk, folder: &Path) {
         if catch_unwind(AssertUnwindSafe(|| done(fetched))).is_err() {
             tracing::error!("the receiver of a fetch has panicked");
         }
-        reader.window = Window::default();
+        reader.rest();
     }
 }
 
-struct Reader<'a> {
+/// Reads messages where the index says they are. Keeps what it has read and opened.
+pub(super) struct Reader<'a> {
     shared: &'a Shared,
     disk: &'a dyn Disk,
     folder: &'a Path,
@@ -161,7 +156,7 @@ impl Window {
 }
 
 /// What reading one message came to.
-enum Read {
+pub(super) enum Read {
     Message(Message),
     /// The segment is gone: the message is elsewhere now, or settled.
     Moved,
@@ -169,7 +164,31 @@ enum Read {
     Failed(io::Error),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(shared: &'a Shared, disk: &'a dyn Disk, folder: &'a Path) -> Self {
+        Self {
+            shared,
+            disk,
+            folder,
+            files: FxHashMap::default(),
+            window: Window::default(),
+        }
+    }
+
+    /// The folder of the segments.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder
+    }
+
+    /// Forget what was read: it may be written on before the next read.
+    pub(super) fn rest(&mut self) {
+        self.window = Window::default();
+    }
+
+    pub(super) fn close_files(&mut self) {
+        self.files.clear();
+    }
+
     fn fetch(
         &mut self,
         queue: QueueId,
@@ -182,7 +201,7 @@ impl Reader<'_> {
         let mut attempts = 0;
         loop {
             // What was read before may have been written on since.
-            self.window = Window::default();
+            self.rest();
             let (wanted, complete) = self.locate(queue, next, limit, (fetched.len(), bytes));
             let mut moved = false;
             for (at, located) in wanted.iter().enumerate() {
@@ -248,7 +267,7 @@ impl Reader<'_> {
     }
 
     /// A message cannot be read, and never will be.
-    fn lose(&self, queue: QueueId, located: &Located, reason: &str) {
+    pub(super) fn lose(&self, queue: QueueId, located: &Located, reason: &str) {
         let counters = &self.shared.counters;
         counters.damaged_records.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
@@ -261,7 +280,8 @@ impl Reader<'_> {
         );
     }
 
-    fn read(&mut self, queue: QueueId, located: &Located, ahead: &[Located]) -> Read {
+    /// Read one message; `ahead` are those that will be wanted next, itself included.
+    pub(super) fn read(&mut self, queue: QueueId, located: &Located, ahead: &[Located]) -> Read {
         let octets = match self.octets(located, ahead) {
             Ok(octets) => octets,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Read::Moved,

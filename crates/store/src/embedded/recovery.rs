@@ -387,8 +387,7 @@ impl<'a> Recovery<'a> {
     /// `seq` was used in a queue, even if nothing of it is left.
     fn seen(&mut self, queue: QueueId, seq: Seq) {
         self.epoch = self.epoch.max(queue.0 >> 32);
-        let queue = self.index.queues.entry(queue).or_default();
-        queue.next_seq = queue.next_seq.max(seq.saturating_add(1));
+        self.index.note_used(queue, seq);
     }
 
     fn note_ranges(&mut self, number: u32, record: &Record<'_>) {

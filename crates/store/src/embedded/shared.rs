@@ -11,6 +11,7 @@ use crate::definitions::{self, Map};
 use crate::embedded::pending::{Definitions, Pended, Pending, Sleep, Stop};
 use crate::embedded::reader::{Reading, Request};
 use crate::embedded::recovery::Recovered;
+use crate::embedded::timed::{self, Timed};
 use crate::embedded::upkeep::Mailbox;
 use crate::index::segments::Index;
 use crate::log::record::{MESSAGE_MAX, encode_changes};
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) backlog: AtomicUsize,
     pub(super) index: Mutex<Index>,
     pub(super) reading: Reading,
+    pub(super) timed: Timed,
     pub(super) upkeep: Mailbox,
     /// No segment could be made: puts are refused.
     pub(super) full: AtomicBool,
@@ -72,6 +74,7 @@ impl Shared {
         recovered: &Recovered,
         writer: &Writer,
         lazy_interval: Duration,
+        timed: Timed,
         lock: File,
     ) -> Self {
         let counters = Counters::default();
@@ -89,6 +92,7 @@ impl Shared {
             backlog: AtomicUsize::new(0),
             index: Mutex::default(),
             reading: Reading::default(),
+            timed,
             upkeep: Mailbox::default(),
             full: AtomicBool::new(false),
             counters,
@@ -228,6 +232,20 @@ impl Shared {
         }
     }
 
+    pub(super) fn fetch_due(&self, request: timed::Request) {
+        let mut pending = self.pending.lock();
+        if pending.stop != Stop::No {
+            drop(pending);
+            (request.done)(Err(closed()));
+        } else if pending.applied < pending.newest() && pending.failed.is_none() {
+            pending.timed.push(request);
+            self.wake_now(pending);
+        } else {
+            drop(pending);
+            self.timed.push(request);
+        }
+    }
+
     /// Wake the commit thread if what was just added is of interest to it.
     fn wake_committer(&self, mut pending: MutexGuard<'_, Pending>) {
         let interesting = match pending.sleep {
@@ -258,17 +276,19 @@ impl Shared {
         if how == Stop::Abandoned {
             self.upkeep.close(how);
             self.reading.close(how);
+            self.timed.close(how);
         }
     }
 
     /// After the threads have ended: let go of the folder; whoever still waits waits in vain.
     pub(super) fn finish_stop(&self, how: Stop) {
         drop(self.lock.lock().take());
-        let (waiters, fetches) = {
+        let (waiters, fetches, timed) = {
             let mut pending = self.pending.lock();
             (
                 std::mem::take(&mut pending.waiters),
                 std::mem::take(&mut pending.fetches),
+                std::mem::take(&mut pending.timed),
             )
         };
         if how == Stop::Abandoned {
@@ -282,6 +302,9 @@ impl Shared {
             }
         }
         for request in fetches {
+            (request.done)(Err(closed()));
+        }
+        for request in timed {
             (request.done)(Err(closed()));
         }
     }

@@ -256,6 +256,18 @@ impl Index {
         queue.map_or_else(Vec::new, |queue| queue.locate(from, visible, more))
     }
 
+    /// Where a message can be read, if it is live.
+    pub(crate) fn find(&self, queue: QueueId, seq: Seq) -> Option<Located> {
+        let found = self.queues.get(&queue).and_then(|queue| queue.find(seq));
+        found.filter(|located| (located.segment, located.place.offset()) < self.readable)
+    }
+
+    /// `seq` was used in a queue, even if nothing of it is left.
+    pub(crate) fn note_used(&mut self, queue: QueueId, seq: Seq) {
+        let queue = self.queues.entry(queue).or_default();
+        queue.next_seq = queue.next_seq.max(seq.saturating_add(1));
+    }
+
     /// Whether a message is live in `segment`, and where.
     pub(crate) fn find_in(&self, queue: QueueId, seq: Seq, segment: u32) -> Option<Located> {
         self.queues

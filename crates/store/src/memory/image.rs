@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_wire::Message;
 
-use crate::{Change, FetchLimit, Fetched, Operation, QueueId, Seq};
+use crate::moment::{self, Mark};
+use crate::{Change, DueBatch, DueKey, FetchLimit, Fetched, Operation, QueueId, Seq};
 
 /// One thing that got a ticket.
 pub(super) enum Entry {
@@ -29,6 +30,8 @@ pub(super) struct Image {
     pub(super) queues: BTreeMap<QueueId, Queue>,
     /// Queues claimed since the opening.
     claimed: BTreeSet<QueueId>,
+    /// Queues read by due time, and the order of what they hold.
+    due: BTreeMap<QueueId, BTreeSet<DueKey>>,
 }
 
 #[derive(Clone, Default)]
@@ -62,6 +65,7 @@ impl Image {
             }
             Entry::Drop(queue) => {
                 self.queues.remove(queue);
+                self.due.remove(queue);
             }
         }
     }
@@ -74,6 +78,9 @@ impl Image {
                 message,
                 durable,
             } => {
+                if let Some(due) = self.due.get_mut(queue) {
+                    due.insert(due_key(*seq, message));
+                }
                 let queue = self.queues.entry(*queue).or_default();
                 queue.next_seq = queue.next_seq.max(seq.saturating_add(1));
                 queue.messages.insert(
@@ -88,12 +95,18 @@ impl Image {
             Operation::Settle {
                 queue, first, last, ..
             } => {
+                let due = self.due.get_mut(queue);
                 if let Some(queue) = self.queues.get_mut(queue)
                     && first <= last
                 {
                     let mut settled = queue.messages.split_off(first);
                     if let Some(after) = last.checked_add(1) {
                         queue.messages.append(&mut settled.split_off(&after));
+                    }
+                    if let Some(due) = due {
+                        for (seq, stored) in settled {
+                            due.remove(&due_key(seq, &stored.message));
+                        }
                     }
                 }
             }
@@ -113,6 +126,7 @@ impl Image {
     pub(super) fn surviving(&self) -> Self {
         let mut image = self.clone();
         image.claimed.clear();
+        image.due.clear();
         for queue in image.queues.values_mut() {
             queue.messages.retain(|_, stored| stored.durable);
         }
@@ -126,8 +140,52 @@ impl Image {
     /// Forget the queues of epochs before `epoch` that nobody claimed.
     pub(super) fn drop_unclaimed(&mut self, epoch: u64) {
         let claimed = &self.claimed;
+        self.due
+            .retain(|queue, _| queue.0 >> 32 >= epoch || claimed.contains(queue));
         self.queues
             .retain(|queue, _| queue.0 >> 32 >= epoch || claimed.contains(queue));
+    }
+
+    /// The messages of a queue are read by due time from now on.
+    pub(super) fn order_by_due(&mut self, queue: QueueId) {
+        let messages = self.queues.get(&queue).into_iter();
+        let keys = messages.flat_map(|queue| &queue.messages);
+        let keys = keys.map(|(seq, stored)| due_key(*seq, &stored.message));
+        self.due.insert(queue, keys.collect());
+    }
+
+    pub(super) fn fetch_due(
+        &self,
+        queue: QueueId,
+        (from, until): (DueKey, u64),
+        limit: FetchLimit,
+    ) -> DueBatch {
+        let mut batch = DueBatch::default();
+        let mut bytes = 0_usize;
+        let (Some(due), Some(queue)) = (self.due.get(&queue), self.queues.get(&queue)) else {
+            return batch;
+        };
+        for key in due.range(from..) {
+            let Some(stored) = queue.messages.get(&key.seq) else {
+                continue;
+            };
+            bytes = bytes.saturating_add(stored.message.encoded_len());
+            let is_full = batch.messages.len() >= limit.messages.max(1) || bytes > limit.bytes;
+            if key.due > until || (is_full && !batch.messages.is_empty()) {
+                batch.next = Some(*key);
+                break;
+            }
+            batch.messages.push((
+                key.due,
+                Fetched {
+                    seq: key.seq,
+                    message: stored.message.clone(),
+                    delivery_count: stored.delivery_count,
+                    persistent: stored.durable,
+                },
+            ));
+        }
+        batch
     }
 
     /// Next sequence, live messages and octets of their bodies.
@@ -182,4 +240,10 @@ impl Image {
         }
         fetched
     }
+}
+
+/// Where a message stands by due time.
+fn due_key(seq: Seq, message: &Message) -> DueKey {
+    let due = moment::of(message, Mark::DUE).unwrap_or(0);
+    DueKey { due, seq }
 }

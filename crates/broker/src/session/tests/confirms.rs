@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leveret_store::{
-    Change, Claimed, DurableWaiter, FetchDone, FetchLimit, MemoryStore, Operation, QueueId, Seq,
-    Store, StoreError, Ticket, Usage,
+    Change, Claimed, DueDone, DueKey, DurableWaiter, FetchDone, FetchLimit, MemoryStore, Operation,
+    QueueId, Seq, Store, StoreError, Ticket, Usage,
 };
 use leveret_wire::method::queue;
 
@@ -318,6 +318,21 @@ impl Store for Creeping {
 
     fn fetch(&self, queue: QueueId, from: Seq, limit: FetchLimit, done: FetchDone) {
         self.0.fetch(queue, from, limit, done);
+    }
+
+    fn order_by_due(&self, queue: QueueId) -> Result<(), StoreError> {
+        self.0.order_by_due(queue)
+    }
+
+    fn fetch_due(
+        &self,
+        queue: QueueId,
+        from: DueKey,
+        until: u64,
+        limit: FetchLimit,
+        done: DueDone,
+    ) {
+        self.0.fetch_due(queue, from, until, limit, done);
     }
 
     fn drop_queue(&self, queue: QueueId) -> Result<Ticket, StoreError> {

@@ -90,6 +90,7 @@ fn a_hash_of_a_header_or_property_is_not_cacheable() {
         router.declare_exchange(Exchange {
             name: "x".into(),
             kind: ExchangeKind::ConsistentHash,
+            delayed: false,
             durable: false,
             auto_delete: false,
             internal: false,

@@ -19,8 +19,9 @@ use crate::log::record::{
     self, ENTRIES_MAX, MARK_ENTRY, Mark, RANGE_ENTRY, RECORD_HEADER, Range, Seal,
 };
 use crate::log::writer::{BATCH_LEN, Failure};
+use crate::moment::{self, Mark as Moment};
 use crate::octets::wide;
-use crate::{QueueId, Seq};
+use crate::{DueKey, QueueId, Seq};
 
 /// The buffer is written out when it holds this many octets: large enough for one write, small enough for the cache.
 const WRITE_BYTES: usize = 1 << 20;
@@ -47,6 +48,8 @@ pub(super) struct Scratch {
     moved: Vec<(QueueId, Written)>,
     /// Segments that hold what was settled or marked.
     touched: BTreeSet<u32>,
+    /// Messages of queues that are read by due time.
+    timed: Vec<(QueueId, DueKey)>,
 }
 
 impl Committer {
@@ -72,6 +75,9 @@ impl Committer {
                 index.put_run(queue, &[written]);
             }
         }
+        drop(index);
+        // Now that they can be read.
+        self.order(&work.entries);
         Ok(needs_sync)
     }
 
@@ -192,6 +198,7 @@ impl Committer {
                     index.delivered(range, &mut scratch.marked);
                 }
                 Pended::Drop(queue) => {
+                    self.shared.timed.drop_queue(queue);
                     if index.drop_queue(queue) {
                         scratch.settled.push(whole(queue));
                     }
@@ -205,6 +212,30 @@ impl Committer {
         index.marks(&scratch.marked, &mut scratch.marks);
         scratch.marked.clear();
         scratch.touched = index.take_touched();
+    }
+
+    /// Tell when messages are due, if there are queues that are read by it.
+    fn order(&mut self, entries: &VecDeque<Pended>) {
+        if !self.shared.timed.is_used() {
+            return;
+        }
+        let timed = &mut self.scratch.timed;
+        timed.clear();
+        for entry in entries {
+            if let Pended::Put {
+                queue,
+                seq,
+                message,
+                ..
+            } = entry
+                && let Some(due) = moment::of(message, Moment::DUE)
+            {
+                timed.push((*queue, DueKey { due, seq: *seq }));
+            }
+        }
+        if !timed.is_empty() {
+            self.shared.timed.note(timed.drain(..));
+        }
     }
 
     /// Copy messages, settles and marks to the end of the log. Returns whether there were any.
