@@ -5,6 +5,7 @@
 //! FORMAT                 version of the layout, and the store's salt
 //! segments/NNNNNNNNNN.log   the message log: the truth about messages, settles and changes of definitions
 //! definitions.snapshot   the definitions as of some version, plain
+//! definitions.snapshot.previous   the one before: with the log, it gives the same
 //! sled/                  the same again, next sequences of queues, the list of segments
 //! sled.broken-N/         a sled that did not open, kept for whoever wants to look
 //! ```
@@ -117,8 +118,9 @@ impl EmbeddedStore {
             );
         }
         let lock = format::lock(&options.folder)?;
-        let salt = format::open(&*disk, &options.folder)?;
-        let recovered = recovery::recover(&disk, &options.folder, salt)?;
+        let identity = format::open(&*disk, &options.folder)?;
+        let salt = identity.salt;
+        let recovered = recovery::recover(&disk, &options.folder, identity)?;
         let segments = options.folder.join(format::SEGMENTS);
         let supply = Arc::new(Supply::new(
             Arc::clone(&disk),
@@ -135,7 +137,7 @@ impl EmbeddedStore {
             &recovered,
             &writer,
             options.lazy_interval,
-            lock,
+            (lock, salt),
         ));
         // From here on the epoch is on disk: numbers of queues made from it will not be given again.
         let upkeep = Upkeep::start(

@@ -8,6 +8,11 @@ use crate::embedded::upkeep::Upkeep;
 /// sled is brought up to date at most this often while the store runs: nothing depends on it being recent.
 const CATALOGUE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// A change of the definitions reaches their file within about this time.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(5);
+/// Writing it takes no more than one part in so many of the time.
+const SNAPSHOT_SHARE: u32 = 50;
+
 impl Upkeep {
     /// The log went on to another segment: write down what changed, so that the old one can go.
     pub(super) fn checkpoint(&mut self) {
@@ -22,13 +27,28 @@ impl Upkeep {
         }
     }
 
-    /// Write the definitions to their file.
-    pub(super) fn store_snapshot(&mut self) {
-        match self.snapshot.store(&**self.disk(), self.folder()) {
-            Ok(()) => self.stored_version = self.snapshot.version,
+    /// Write the definitions to their file, and keep the one there as the one before.
+    pub(super) fn store_snapshot(&mut self) -> bool {
+        let begun = Instant::now();
+        let stored = self.snapshot.store(&**self.disk(), self.folder(), true);
+        self.snapshot_due = Instant::now() + SNAPSHOT_INTERVAL + begun.elapsed() * SNAPSHOT_SHARE;
+        match &stored {
+            Ok(()) => {
+                self.kept_version = self.stored_version;
+                self.stored_version = self.snapshot.version;
+            }
             Err(error) => {
                 tracing::error!(%error, "the definitions cannot be written to their file");
             }
+        }
+        stored.is_ok()
+    }
+
+    /// Write the definitions to their file if they have changed for some time, so that a change does not stand in the
+    /// log alone for long: one damaged record there would undo it.
+    pub(super) fn refresh_snapshot(&mut self) {
+        if self.snapshot.version > self.stored_version && Instant::now() >= self.snapshot_due {
+            self.store_snapshot();
         }
     }
 

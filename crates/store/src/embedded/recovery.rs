@@ -10,15 +10,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::catalogue::Catalogue;
-use crate::definitions::{self, SNAPSHOT, Snapshot};
+use crate::definitions::{self, PREVIOUS, SNAPSHOT, Snapshot};
 use crate::disk::{Disk, LogFile, read_into};
-use crate::embedded::format::SEGMENTS;
+use crate::embedded::format::{Identity, SEGMENTS};
 use crate::index::place::{self, Place};
 use crate::index::queue::Written;
 use crate::index::segments::Index;
 use crate::log::record::{Kind, Range, Record, Seal};
 use crate::log::scan::{Damage, scan};
-use crate::log::segment::{self, Header, SEGMENT_HEADER};
+use crate::log::segment::{self, Found, Header, SEGMENT_HEADER};
 use crate::log::writer::Sealed;
 use crate::octets::{index, wide};
 use crate::{Change, QueueId, Seq, StoreError};
@@ -30,18 +30,39 @@ pub(super) struct Recovered {
     pub(super) catalogue: Option<Catalogue>,
     /// The epoch of this opening: higher than any before.
     pub(super) epoch: u64,
-    pub(super) salt: u32,
+    pub(super) snapshot_files: SnapshotFiles,
     /// The number of the first segment to be written.
     pub(super) next_segment: u32,
     pub(super) damaged_records: u64,
     pub(super) truncated_bytes: u64,
 }
 
+/// What was found of the two files with definitions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SnapshotFiles {
+    /// The newer one is whole.
+    pub(super) is_good: bool,
+    /// The versions that they hold; 0 of one that is missing or damaged.
+    version: u64,
+    previous: u64,
+}
+
+impl SnapshotFiles {
+    /// The version of what is the older of the two once another was written.
+    pub(super) fn kept_version(self) -> u64 {
+        if self.is_good {
+            self.version
+        } else {
+            self.previous
+        }
+    }
+}
+
 /// Read everything back.
 pub(super) fn recover(
     disk: &Arc<dyn Disk>,
     folder: &Path,
-    salt: u32,
+    identity: Identity,
 ) -> Result<Recovered, StoreError> {
     let (catalogue, broken) = Catalogue::open(folder);
     if let Some(broken) = broken {
@@ -50,8 +71,9 @@ pub(super) fn recover(
             "sled did not open; it is moved aside and filled again from the log"
         );
     }
-    let mut recovery = Recovery::new(&**disk, folder, salt);
-    let base = recovery.base_definitions(catalogue.as_ref());
+    let mut recovery = Recovery::new(&**disk, folder, identity.salt);
+    recovery.damaged_records += u64::from(identity.repaired);
+    let base = recovery.base_definitions(catalogue.as_ref())?;
     recovery.load_sequences(catalogue.as_ref());
     recovery.read_log()?;
     let definitions = recovery.finish_definitions(base)?;
@@ -60,7 +82,7 @@ pub(super) fn recover(
         definitions,
         catalogue,
         epoch,
-        salt,
+        snapshot_files: recovery.snapshot_files,
         next_segment: recovery.newest_segment + 1,
         damaged_records: recovery.damaged_records,
         truncated_bytes: recovery.truncated_bytes,
@@ -84,6 +106,7 @@ struct Recovery<'a> {
     records: u64,
     damaged_records: u64,
     truncated_bytes: u64,
+    snapshot_files: SnapshotFiles,
 }
 
 impl<'a> Recovery<'a> {
@@ -101,18 +124,22 @@ impl<'a> Recovery<'a> {
             records: 0,
             damaged_records: 0,
             truncated_bytes: 0,
+            snapshot_files: SnapshotFiles::default(),
         }
     }
 
-    /// The definitions before what the log adds: from the file or from sled, whichever is newer.
-    fn base_definitions(&mut self, catalogue: Option<&Catalogue>) -> Option<Snapshot> {
-        let from_file = match Snapshot::load(self.disk, self.folder) {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::error!(%error, "the definitions' file cannot be used; sled's copy is");
-                self.damaged_records += 1;
-                None
-            }
+    /// The definitions before what the log adds: from the file, the one before it or sled, whichever is newest.
+    fn base_definitions(
+        &mut self,
+        catalogue: Option<&Catalogue>,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let newer = self.load_snapshot(SNAPSHOT)?;
+        let older = self.load_snapshot(PREVIOUS)?;
+        let version = |snapshot: &Option<Snapshot>| snapshot.as_ref().map_or(0, |one| one.version);
+        self.snapshot_files = SnapshotFiles {
+            is_good: newer.is_some(),
+            version: version(&newer),
+            previous: version(&older),
         };
         let from_sled = catalogue.and_then(|catalogue| match catalogue.snapshot() {
             Ok(snapshot) => snapshot,
@@ -121,13 +148,28 @@ impl<'a> Recovery<'a> {
                 None
             }
         });
-        for snapshot in [&from_file, &from_sled].into_iter().flatten() {
+        let mut base: Option<Snapshot> = None;
+        for snapshot in [newer, older, from_sled].into_iter().flatten() {
             self.epoch = self.epoch.max(snapshot.epoch);
+            if base
+                .as_ref()
+                .is_none_or(|base| snapshot.version > base.version)
+            {
+                base = Some(snapshot);
+            }
         }
-        match (from_file, from_sled) {
-            (Some(file), Some(sled)) if sled.version > file.version => Some(sled),
-            (None, sled) => sled,
-            (file, _) => file,
+        Ok(base)
+    }
+
+    /// A file with definitions, if it is there and whole.
+    fn load_snapshot(&mut self, name: &str) -> Result<Option<Snapshot>, StoreError> {
+        match Snapshot::load(self.disk, self.folder, name) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "the file cannot be used; the definitions come from the other one, sled and the log");
+                self.damaged_records += 1;
+                Ok(None)
+            }
+            loaded => loaded,
         }
     }
 
@@ -176,7 +218,7 @@ impl<'a> Recovery<'a> {
             {
                 break;
             }
-            self.note_header(number, &octets);
+            self.note_header(number, &octets)?;
             let path = segment::path(&self.segments, number);
             self.disk
                 .remove(&path)
@@ -214,12 +256,25 @@ impl<'a> Recovery<'a> {
         load().map_err(|error| StoreError::io("reading", &path, &error))
     }
 
-    fn note_header(&mut self, number: u32, octets: &[u8]) -> bool {
-        let header = Header::parse(octets).filter(|header| header.seal == self.seal(number));
-        if let Some(header) = header {
-            self.epoch = self.epoch.max(header.epoch);
+    /// Check the header. Returns whether it is the one that should be there.
+    fn note_header(&mut self, number: u32, octets: &[u8]) -> Result<bool, StoreError> {
+        match Header::find(octets) {
+            Found::Header(header) if header.seal.salt != self.salt => {
+                Err(StoreError::Format(format!(
+                    "{} belongs to another message store",
+                    segment::path(&self.segments, number).display()
+                )))
+            }
+            Found::Header(header) => {
+                self.epoch = self.epoch.max(header.epoch);
+                Ok(header.seal == self.seal(number))
+            }
+            Found::Version(version) => {
+                let path = segment::path(&self.segments, number);
+                Err(StoreError::version(&path, version, segment::VERSION))
+            }
+            Found::Nothing => Ok(false),
         }
-        header.is_some()
     }
 
     fn seal(&self, segment: u32) -> Seal {
@@ -236,7 +291,7 @@ impl<'a> Recovery<'a> {
         octets: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         let file = self.load(number, octets)?;
-        if !self.note_header(number, octets) {
+        if !self.note_header(number, octets)? {
             // The records vouch for themselves: they are bound to the number in the file's name.
             self.report(number, 0, "the header does not match");
         }
@@ -405,7 +460,7 @@ impl<'a> Recovery<'a> {
                 file: self.folder.join(SNAPSHOT),
                 offset: 0,
                 reason:
-                    "the definitions are in neither the snapshot nor sled, and the log does not \
+                    "the definitions are in neither of their two files nor in sled, and the log does not \
                          reach back to the first; restore one of them from a copy of the folder"
                         .into(),
             });

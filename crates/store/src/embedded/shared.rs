@@ -72,7 +72,7 @@ impl Shared {
         recovered: &Recovered,
         writer: &Writer,
         lazy_interval: Duration,
-        lock: File,
+        (lock, salt): (File, u32),
     ) -> Self {
         let counters = Counters::default();
         let add = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Shared {
             full: AtomicBool::new(false),
             counters,
             epoch: recovered.epoch,
-            salt: recovered.salt,
+            salt,
             queue_counter: AtomicU32::new(0),
             lazy_interval,
             lock: Mutex::new(Some(lock)),

@@ -108,6 +108,10 @@ pub(super) struct Upkeep {
     pub(super) snapshot: Snapshot,
     /// The version that the snapshot file holds.
     pub(super) stored_version: u64,
+    /// The version that the file before it holds. The log keeps every change after this one.
+    pub(super) kept_version: u64,
+    /// When the file may be written again only because there were changes.
+    pub(super) snapshot_due: Instant,
     /// When the last checkpoint was written to sled.
     pub(super) checkpointed: Option<Instant>,
     /// The newest segment that was seen in use.
@@ -128,9 +132,13 @@ impl Upkeep {
         let segments = folder.join(format::SEGMENTS);
         let mut snapshot = recovered.definitions;
         snapshot.epoch = recovered.epoch;
-        snapshot.store(&*disk, &folder)?;
+        // A damaged file must not take the place of the good one before it.
+        let files = recovered.snapshot_files;
+        snapshot.store(&*disk, &folder, files.is_good)?;
         let mut upkeep = Self {
             stored_version: snapshot.version,
+            kept_version: files.kept_version(),
+            snapshot_due: Instant::now(),
             shared,
             disk,
             folder,
@@ -247,6 +255,7 @@ impl Upkeep {
             self.prepare_segment();
             self.checkpoint();
         }
+        self.refresh_snapshot();
         self.delete_dead();
         while self.compact() {
             self.prepare_segment();
@@ -264,7 +273,7 @@ impl Upkeep {
                 let dead = index.segments.iter().filter(|(_, state)| {
                     is_dead(state, index.synced_batch)
                         && state.needed_by.is_empty()
-                        && state.definitions_to <= self.stored_version
+                        && state.definitions_to <= self.kept_version
                 });
                 dead.map(|(number, _)| *number).collect()
             };
@@ -274,19 +283,24 @@ impl Upkeep {
         }
     }
 
-    /// If only changes of definitions keep a segment, write them to the snapshot.
+    /// If only changes of definitions keep a segment, write them to the snapshot, and to the one before it.
     fn store_needed_snapshot(&mut self) {
         let needed = {
             let index = self.shared.index.lock();
-            index.segments.values().any(|state| {
-                is_dead(state, index.synced_batch) && state.definitions_to > self.stored_version
-            })
+            let dead = index
+                .segments
+                .values()
+                .filter(|state| is_dead(state, index.synced_batch) && state.needed_by.is_empty());
+            dead.map(|state| state.definitions_to).max()
         };
-        if needed {
-            let changes = self.shared.upkeep.take_changes();
-            self.take_changes(changes);
-            if self.snapshot.version > self.stored_version {
-                self.store_snapshot();
+        if needed.is_none_or(|version| version <= self.kept_version) {
+            return;
+        }
+        let changes = self.shared.upkeep.take_changes();
+        self.take_changes(changes);
+        while needed.is_some_and(|version| version > self.kept_version) {
+            if !self.store_snapshot() {
+                return;
             }
         }
     }
