@@ -8,6 +8,7 @@
 //! definitions.snapshot.previous   the one before: with the log, it gives the same
 //! sled/                  the same again, next sequences of queues, the list of segments
 //! sled.broken-N/         a sled that did not open, kept for whoever wants to look
+//! BACKUP                 held by whoever copies the folder: no segment is deleted meanwhile
 //! ```
 //!
 //! Three threads: [`commit`] is the only one that writes the log and says what is durable, [`reader`] serves fetches,
@@ -15,10 +16,12 @@
 //! start. Locks are held for moves and lookups only, never over an operation on a file, in the order: definitions,
 //! pending; the index, the reader's and the upkeep's mailboxes stand alone.
 
+pub(crate) mod backup;
 mod checkpoint;
 mod commit;
 mod compaction;
 mod format;
+pub(crate) mod inspect;
 mod pending;
 mod reader;
 mod recovery;
@@ -76,6 +79,8 @@ pub struct Options {
     pub lazy_interval: Duration,
     /// Whether confirmed means on disk.
     pub sync: SyncMode,
+    /// The disk is low from when fewer octets than this are free: 50 MB, as `RabbitMQ`'s `disk_free_limit`. 0: never.
+    pub disk_free_limit: u64,
 }
 
 impl Options {
@@ -86,6 +91,7 @@ impl Options {
             segment_bytes: 64 << 20,
             lazy_interval: Duration::from_millis(100),
             sync: SyncMode::Always,
+            disk_free_limit: 50_000_000,
         }
     }
 }
@@ -133,12 +139,7 @@ impl EmbeddedStore {
         let syncing = options.sync == SyncMode::Always;
         let writer = Writer::start(Arc::clone(&supply), next, syncing)
             .map_err(|error| StoreError::io("creating a segment in", &segments, &error))?;
-        let shared = Arc::new(Shared::new(
-            &recovered,
-            &writer,
-            options.lazy_interval,
-            (lock, salt),
-        ));
+        let shared = Arc::new(Shared::new(&recovered, &writer, options, (lock, salt)));
         // From here on the epoch is on disk: numbers of queues made from it will not be given again.
         let upkeep = Upkeep::start(
             Arc::clone(&shared),

@@ -14,8 +14,8 @@ use crate::log::segment::{self, Found, Header};
 
 /// The folder of the message log.
 pub(super) const SEGMENTS: &str = "segments";
-const FORMAT: &str = "FORMAT";
-const LOCK: &str = "LOCK";
+pub(super) const FORMAT: &str = "FORMAT";
+pub(super) const LOCK: &str = "LOCK";
 /// The first word of the format file.
 const NAME: &str = "leveret-store";
 /// The layout this version reads and writes.

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -35,7 +36,16 @@ pub(super) struct Recovered {
     pub(super) next_segment: u32,
     pub(super) damaged_records: u64,
     pub(super) truncated_bytes: u64,
+    /// Every segment with records, oldest first.
+    pub(super) segments: Vec<ReadSegment>,
+    /// What is damaged: file, offset, how. The first [`DAMAGE_LISTED`] places.
+    pub(super) damage: Vec<(PathBuf, u64, String)>,
 }
+
+/// Damaged places that are kept to be listed; all of them are counted.
+const DAMAGE_LISTED: usize = 10_000;
+/// How often the progress of a long opening is logged.
+const PROGRESS: Duration = Duration::from_secs(3);
 
 /// What was found of the two files with definitions.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +81,17 @@ pub(super) fn recover(
             "sled did not open; it is moved aside and filled again from the log"
         );
     }
-    let mut recovery = Recovery::new(&**disk, folder, identity.salt);
+    read_back(&**disk, folder, identity, catalogue)
+}
+
+/// As [`recover`], with sled opened already or left out.
+pub(super) fn read_back(
+    disk: &dyn Disk,
+    folder: &Path,
+    identity: Identity,
+    catalogue: Option<Catalogue>,
+) -> Result<Recovered, StoreError> {
+    let mut recovery = Recovery::new(disk, folder, identity.salt);
     recovery.damaged_records += u64::from(identity.repaired);
     let base = recovery.base_definitions(catalogue.as_ref())?;
     recovery.load_sequences(catalogue.as_ref());
@@ -87,7 +107,20 @@ pub(super) fn recover(
         damaged_records: recovery.damaged_records,
         truncated_bytes: recovery.truncated_bytes,
         index: Mutex::new(recovery.index),
+        segments: recovery.read,
+        damage: recovery.damage,
     })
+}
+
+/// A segment that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadSegment {
+    pub(super) number: u32,
+    /// Octets of the file.
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    /// Octets of an unfinished write at its end.
+    pub(super) torn: u64,
 }
 
 struct Recovery<'a> {
@@ -107,6 +140,8 @@ struct Recovery<'a> {
     damaged_records: u64,
     truncated_bytes: u64,
     snapshot_files: SnapshotFiles,
+    read: Vec<ReadSegment>,
+    damage: Vec<(PathBuf, u64, String)>,
 }
 
 impl<'a> Recovery<'a> {
@@ -125,6 +160,8 @@ impl<'a> Recovery<'a> {
             damaged_records: 0,
             truncated_bytes: 0,
             snapshot_files: SnapshotFiles::default(),
+            read: Vec::new(),
+            damage: Vec::new(),
         }
     }
 
@@ -166,7 +203,8 @@ impl<'a> Recovery<'a> {
         match Snapshot::load(self.disk, self.folder, name) {
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "the file cannot be used; the definitions come from the other one, sled and the log");
-                self.damaged_records += 1;
+                let file = self.folder.join(name);
+                self.note_damage(file, 0, "the checksum does not match");
                 Ok(None)
             }
             loaded => loaded,
@@ -226,8 +264,30 @@ impl<'a> Recovery<'a> {
             numbers.pop();
         }
         let newest = numbers.last().copied();
-        for number in numbers {
-            self.read_segment(number, Some(number) == newest, &mut octets)?;
+        let begun = Instant::now();
+        let mut told = begun;
+        for (done, number) in numbers.iter().enumerate() {
+            self.read_segment(*number, Some(*number) == newest, &mut octets)?;
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let percent = (done + 1) * 100 / numbers.len();
+                tracing::info!(
+                    percent,
+                    segments = done + 1,
+                    of = numbers.len(),
+                    records = self.records,
+                    "reading the message log"
+                );
+            }
+        }
+        if begun.elapsed() >= PROGRESS {
+            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                milliseconds,
+                segments = numbers.len(),
+                records = self.records,
+                "the message log is read"
+            );
         }
         self.sync_folder()
     }
@@ -297,6 +357,12 @@ impl<'a> Recovery<'a> {
         }
         let seal = self.seal(number);
         let scanned = scan(octets, seal, newest, |record| self.take(number, record));
+        self.read.push(ReadSegment {
+            number,
+            bytes: wide(octets.len()),
+            records: scanned.records,
+            torn: scanned.torn,
+        });
         for Damage {
             offset,
             len,
@@ -368,9 +434,16 @@ impl<'a> Recovery<'a> {
     }
 
     fn report(&mut self, number: u32, offset: u64, reason: &str) {
-        self.damaged_records += 1;
         let file = segment::path(&self.segments, number);
         tracing::error!(file = %file.display(), offset, reason, "the log is damaged; the rest of it is served");
+        self.note_damage(file, offset, reason);
+    }
+
+    fn note_damage(&mut self, file: PathBuf, offset: u64, reason: &str) {
+        self.damaged_records += 1;
+        if self.damage.len() < DAMAGE_LISTED {
+            self.damage.push((file, offset, reason.to_owned()));
+        }
     }
 
     /// Take one record of the log in.

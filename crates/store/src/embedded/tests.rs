@@ -11,6 +11,7 @@ mod rot;
 mod simulated;
 mod sled_folder;
 mod space;
+mod tools;
 
 use folder::Folder;
 

@@ -13,10 +13,10 @@ use crate::catalogue::Catalogue;
 use crate::definitions::{self, Snapshot};
 use crate::disk::Disk;
 use crate::embedded::compaction::PutRanges;
-use crate::embedded::format;
 use crate::embedded::pending::{Definitions, Stop};
 use crate::embedded::recovery::Recovered;
 use crate::embedded::shared::Shared;
+use crate::embedded::{backup, format};
 use crate::error::is_out_of_room;
 use crate::index::segments::SegmentState;
 use crate::log::record::Seal;
@@ -135,6 +135,9 @@ impl Upkeep {
         // A damaged file must not take the place of the good one before it.
         let files = recovered.snapshot_files;
         snapshot.store(&*disk, &folder, files.is_good)?;
+        if let Ok(free) = disk.free_bytes(&segments) {
+            shared.note_free(free);
+        }
         let mut upkeep = Self {
             stored_version: snapshot.version,
             kept_version: files.kept_version(),
@@ -196,11 +199,15 @@ impl Upkeep {
     pub(super) fn run(mut self) {
         loop {
             self.prepare_segment();
-            let (changes, stop) = self.shared.upkeep.wait(if self.is_full() {
-                FULL_RETRY
-            } else {
-                IDLE_LOOK
-            });
+            self.look_at_disk();
+            let (changes, stop) =
+                self.shared
+                    .upkeep
+                    .wait(if self.is_full() || self.shared.is_low() {
+                        FULL_RETRY
+                    } else {
+                        IDLE_LOOK
+                    });
             self.take_changes(changes);
             match stop {
                 Stop::No => self.tidy(),
@@ -240,6 +247,13 @@ impl Upkeep {
         }
     }
 
+    fn look_at_disk(&self) {
+        // What cannot be asked is not low: writing will tell.
+        if let Ok(free) = self.disk.free_bytes(&self.segments) {
+            self.shared.note_free(free);
+        }
+    }
+
     fn tidy(&mut self) {
         let active = {
             let mut index = self.shared.index.lock();
@@ -253,6 +267,7 @@ impl Upkeep {
         if active != self.seen {
             self.seen = active;
             self.prepare_segment();
+            self.look_at_disk();
             self.checkpoint();
         }
         self.refresh_snapshot();
@@ -306,6 +321,10 @@ impl Upkeep {
     }
 
     fn delete(&mut self, doomed: &[u32]) -> bool {
+        // Held to the end of this.
+        let Some(_held) = backup::hold_off(&self.folder) else {
+            return false;
+        };
         for number in doomed {
             let path = segment::path(&self.segments, *number);
             if let Err(error) = self.disk.remove(&path) {

@@ -77,8 +77,9 @@ fn run(folder: &Folder, disk: &SimulatedDisk) -> Outcome {
         }
     }
     if matches!(outcome.failure, Some(StoreError::Poisoned(_))) {
-        refuses_everything(&store, queue, disk);
+        // What was there before can still be read.
         assert!(contents(&store, queue).len() >= outcome.confirmed.len());
+        refuses_everything(&store, queue, disk);
     }
     store.shutdown();
     outcome

@@ -510,4 +510,8 @@ impl Disk for SimulatedDisk {
         state.note(|| Done::SyncFolder(folder.to_owned()));
         Ok(())
     }
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        let capacity = self.0.lock().capacity;
+        Ok(capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used())))
+    }
 }

@@ -11,7 +11,7 @@ use super::simulated::Dice;
 const SECTOR: usize = 512;
 
 /// The files of a folder, by their names in it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Image(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Image {
