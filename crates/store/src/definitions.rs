@@ -1,12 +1,11 @@
 //! The definitions as a map in memory and as a plain file, written whole at every checkpoint.
 //!
 //! The file: magic, version of the format, epoch, version of the definitions, count, then key and value of each with
-//! their lengths, then a CRC32C over all of it. It is replaced by rename, so it is whole or it was damaged later. The
-//! one before stays beside it, and the log keeps every change that is newer than that one: if the file is damaged, the
-//! one before and the log give the same definitions.
+//! their lengths, then a CRC32C over all of it. There are two, written in turn by rename, so each is whole or it was
+//! damaged later. The log keeps every change that is newer than the older one: if the newer one is damaged, the older one
+//! and the log give the same definitions.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,11 +15,13 @@ use crate::{Change, StoreError};
 
 const MAGIC: &[u8; 8] = b"LEVERDEF";
 const FORMAT: u32 = 1;
-/// The file's name in the store's folder.
+/// The name of one file in the store's folder.
 pub(crate) const SNAPSHOT: &str = "definitions.snapshot";
 
-/// The name of the one before.
-pub(crate) const PREVIOUS: &str = "definitions.snapshot.previous";
+/// The name of the other.
+pub(crate) const SECOND: &str = "definitions.snapshot.2";
+/// Both.
+pub(crate) const FILES: [&str; 2] = [SNAPSHOT, SECOND];
 
 /// The definitions; keys and values are shared with whoever else holds a version of them.
 pub(crate) type Map = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
@@ -118,27 +119,16 @@ impl Snapshot {
         })
     }
 
-    /// Write the snapshot to `folder`, durably. With `keep`, the one there becomes the one before; else it is replaced,
-    /// which is right if it is damaged.
+    /// Write the snapshot to `folder`, durably, in place of the file that has this name.
     pub(crate) fn store(
         &self,
         disk: &dyn Disk,
         folder: &Path,
-        keep: bool,
+        name: &str,
     ) -> Result<(), StoreError> {
-        let path = folder.join(SNAPSHOT);
-        let store = || -> io::Result<()> {
-            let aside = disk::write_aside(disk, &path, &self.encode())?;
-            if keep {
-                match disk.rename(&path, &folder.join(PREVIOUS)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            disk.rename(&aside, &path)?;
-            disk.sync_folder(folder)
-        };
-        store().map_err(|error| StoreError::io("writing", &path, &error))
+        let path = folder.join(name);
+        disk::replace(disk, &path, &self.encode())
+            .map_err(|error| StoreError::io("writing", &path, &error))
     }
 
     /// Read the snapshot in `folder` that has this name. `Ok(None)` if there is none, [`StoreError::Corrupt`] if it is
@@ -212,24 +202,18 @@ mod tests {
     }
 
     #[test]
-    fn the_one_before_stays_beside_it() {
+    fn replaces_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
         let load = |name| Snapshot::load(&OsDisk, folder.path(), name).unwrap();
-        assert_eq!(load(SNAPSHOT), None);
-        let mut before = None;
-        for version in 1..4 {
-            let mut new = snapshot(vec![(b"key".to_vec(), b"value".to_vec())]);
-            new.version = version;
-            new.store(&OsDisk, folder.path(), true).unwrap();
-            assert_eq!(load(SNAPSHOT), Some(new.clone()));
-            assert_eq!(load(PREVIOUS), before);
-            before = Some(new);
+        for name in FILES {
+            assert_eq!(load(name), None);
+            for version in 1..4 {
+                let mut new = snapshot(vec![(b"key".to_vec(), b"value".to_vec())]);
+                new.version = version;
+                new.store(&OsDisk, folder.path(), name).unwrap();
+                assert_eq!(load(name), Some(new));
+            }
         }
-        let mut new = snapshot(vec![]);
-        new.version = 9;
-        new.store(&OsDisk, folder.path(), false).unwrap();
-        assert_eq!(load(SNAPSHOT).map(|one| one.version), Some(9));
-        assert_eq!(load(PREVIOUS).map(|one| one.version), Some(2));
     }
 
     #[test]

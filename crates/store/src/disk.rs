@@ -169,19 +169,14 @@ pub(crate) fn read_into(file: &dyn LogFile, octets: &mut Vec<u8>) -> io::Result<
 /// Replace a file so that after a crash either the old or the new one is there, whole: write aside, sync, rename, sync
 /// the folder.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, octets: &[u8]) -> io::Result<()> {
-    let aside = write_aside(disk, path, octets)?;
+    let aside = path.with_extension("new");
+    let file = disk.open(&aside, true)?;
+    file.write_all_at(octets, 0)?;
+    file.sync_all()?;
+    drop(file);
     disk.rename(&aside, path)?;
     match path.parent() {
         Some(folder) => disk.sync_folder(folder),
         None => Ok(()),
     }
-}
-
-/// Write, durably, what is to become the file at `path` once it is renamed. Returns its name until then.
-pub(crate) fn write_aside(disk: &dyn Disk, path: &Path, octets: &[u8]) -> io::Result<PathBuf> {
-    let aside = path.with_extension("new");
-    let file = disk.open(&aside, true)?;
-    file.write_all_at(octets, 0)?;
-    file.sync_all()?;
-    Ok(aside)
 }

@@ -5,7 +5,7 @@
 //! FORMAT                 version of the layout, and the store's salt
 //! segments/NNNNNNNNNN.log   the message log: the truth about messages, settles and changes of definitions
 //! definitions.snapshot   the definitions as of some version, plain
-//! definitions.snapshot.previous   the one before: with the log, it gives the same
+//! definitions.snapshot.2 the same as of another: the older of the two and the log give the definitions as well
 //! sled/                  the same again, next sequences of queues, the list of segments
 //! sled.broken-N/         a sled that did not open, kept for whoever wants to look
 //! BACKUP                 held by whoever copies the folder: no segment is deleted meanwhile

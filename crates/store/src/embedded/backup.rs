@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use fs4::fs_std::FileExt as _;
 
 use crate::StoreError;
-use crate::definitions::{PREVIOUS, SNAPSHOT};
+use crate::definitions::FILES;
 use crate::disk::{Disk as _, OsDisk, read_into};
 use crate::embedded::format::{self, FORMAT, SEGMENTS};
 use crate::log::record::{Record, Seal};
@@ -57,7 +57,7 @@ pub fn back_up(folder: &Path, target: &Path) -> Result<Backup, StoreError> {
         done: Backup::default(),
     };
     copy.log()?;
-    for name in [PREVIOUS, SNAPSHOT] {
+    for name in FILES {
         if folder.join(name).exists() {
             copy.file(Path::new(name))?;
         }

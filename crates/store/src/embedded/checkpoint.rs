@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::catalogue::{Broken, Catalogue, Checkpoint};
+use crate::definitions::{SECOND, SNAPSHOT};
 use crate::embedded::upkeep::Upkeep;
 
 /// sled is brought up to date at most this often while the store runs: nothing depends on it being recent.
@@ -27,13 +28,16 @@ impl Upkeep {
         }
     }
 
-    /// Write the definitions to their file, and keep the one there as the one before.
+    /// Write the definitions to the older of their two files.
     pub(super) fn store_snapshot(&mut self) -> bool {
         let begun = Instant::now();
-        let stored = self.snapshot.store(&**self.disk(), self.folder(), true);
+        let stored = self
+            .snapshot
+            .store(&**self.disk(), self.folder(), self.older_file);
         self.snapshot_due = Instant::now() + SNAPSHOT_INTERVAL + begun.elapsed() * SNAPSHOT_SHARE;
         match &stored {
             Ok(()) => {
+                self.older_file = other_file(self.older_file);
                 self.kept_version = self.stored_version;
                 self.stored_version = self.snapshot.version;
             }
@@ -82,4 +86,9 @@ impl Upkeep {
         catalogue.checkpoint(&checkpoint)?;
         catalogue.sync()
     }
+}
+
+/// The other of the two files with definitions.
+pub(super) fn other_file(name: &str) -> &'static str {
+    if name == SNAPSHOT { SECOND } else { SNAPSHOT }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use leveret_wire::Message;
 
-use crate::definitions::{PREVIOUS, SNAPSHOT, Snapshot};
+use crate::definitions::{SECOND, SNAPSHOT, Snapshot};
 use crate::disk::{Disk, LogFile, OsDisk, read_into};
 use crate::embedded::format::{self, FORMAT, Identity, LOCK, SEGMENTS};
 use crate::embedded::recovery::{Recovered, read_back};
@@ -117,7 +117,7 @@ impl Inspection {
         let damaged =
             |file: &Path| wide(self.damage().iter().filter(|one| one.file == file).count());
         let mut reports = Vec::new();
-        for name in [FORMAT, SNAPSHOT, PREVIOUS] {
+        for name in [FORMAT, SNAPSHOT, SECOND] {
             let file = self.folder.join(name);
             let Ok(metadata) = file.metadata() else {
                 continue;

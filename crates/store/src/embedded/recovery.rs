@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::catalogue::Catalogue;
-use crate::definitions::{self, PREVIOUS, SNAPSHOT, Snapshot};
+use crate::definitions::{self, SECOND, SNAPSHOT, Snapshot};
 use crate::disk::{Disk, LogFile, read_into};
 use crate::embedded::format::{Identity, SEGMENTS};
 use crate::index::place::{self, Place};
@@ -48,22 +48,19 @@ const DAMAGE_LISTED: usize = 10_000;
 const PROGRESS: Duration = Duration::from_secs(3);
 
 /// What was found of the two files with definitions.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SnapshotFiles {
-    /// The newer one is whole.
-    pub(super) is_good: bool,
-    /// The versions that they hold; 0 of one that is missing or damaged.
-    version: u64,
-    previous: u64,
+    /// The one that is missing, damaged or older: it is written next.
+    pub(super) worse: &'static str,
+    /// The version of the other one; 0 if that is missing or damaged too.
+    pub(super) version: u64,
 }
 
-impl SnapshotFiles {
-    /// The version of what is the older of the two once another was written.
-    pub(super) fn kept_version(self) -> u64 {
-        if self.is_good {
-            self.version
-        } else {
-            self.previous
+impl Default for SnapshotFiles {
+    fn default() -> Self {
+        Self {
+            worse: SNAPSHOT,
+            version: 0,
         }
     }
 }
@@ -165,18 +162,26 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// The definitions before what the log adds: from the file, the one before it or sled, whichever is newest.
+    /// The definitions before what the log adds: from one of the two files or from sled, whichever is newest.
     fn base_definitions(
         &mut self,
         catalogue: Option<&Catalogue>,
     ) -> Result<Option<Snapshot>, StoreError> {
-        let newer = self.load_snapshot(SNAPSHOT)?;
-        let older = self.load_snapshot(PREVIOUS)?;
-        let version = |snapshot: &Option<Snapshot>| snapshot.as_ref().map_or(0, |one| one.version);
+        let first = self.load_snapshot(SNAPSHOT)?;
+        let second = self.load_snapshot(SECOND)?;
+        let age = |snapshot: &Option<Snapshot>| {
+            let snapshot = snapshot.as_ref();
+            snapshot.map(|snapshot| (snapshot.version, snapshot.epoch))
+        };
+        let worse = if age(&second) < age(&first) {
+            SECOND
+        } else {
+            SNAPSHOT
+        };
+        let better = age(&first).max(age(&second));
         self.snapshot_files = SnapshotFiles {
-            is_good: newer.is_some(),
-            version: version(&newer),
-            previous: version(&older),
+            worse,
+            version: better.map_or(0, |(version, _)| version),
         };
         let from_sled = catalogue.and_then(|catalogue| match catalogue.snapshot() {
             Ok(snapshot) => snapshot,
@@ -186,7 +191,7 @@ impl<'a> Recovery<'a> {
             }
         });
         let mut base: Option<Snapshot> = None;
-        for snapshot in [newer, older, from_sled].into_iter().flatten() {
+        for snapshot in [first, second, from_sled].into_iter().flatten() {
             self.epoch = self.epoch.max(snapshot.epoch);
             if base
                 .as_ref()

@@ -3,6 +3,7 @@ use crate::conformance;
 mod callbacks;
 mod damage;
 mod failures;
+mod fixture;
 mod folder;
 mod ledger;
 mod oracle;
@@ -10,6 +11,7 @@ mod power;
 mod rot;
 mod simulated;
 mod sled_folder;
+mod small_disk;
 mod space;
 mod tools;
 

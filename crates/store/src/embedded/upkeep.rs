@@ -16,7 +16,7 @@ use crate::embedded::compaction::PutRanges;
 use crate::embedded::pending::{Definitions, Stop};
 use crate::embedded::recovery::Recovered;
 use crate::embedded::shared::Shared;
-use crate::embedded::{backup, format};
+use crate::embedded::{backup, checkpoint, format};
 use crate::error::is_out_of_room;
 use crate::index::segments::SegmentState;
 use crate::log::record::Seal;
@@ -106,16 +106,22 @@ pub(super) struct Upkeep {
     pub(super) catalogue: Option<Catalogue>,
     /// The durable definitions.
     pub(super) snapshot: Snapshot,
-    /// The version that the snapshot file holds.
+    /// The version that the newer file with definitions holds.
     pub(super) stored_version: u64,
-    /// The version that the file before it holds. The log keeps every change after this one.
+    /// The version that the older one holds. The log keeps every change after this one.
     pub(super) kept_version: u64,
+    /// The name of the older one, which is written next.
+    pub(super) older_file: &'static str,
     /// When the file may be written again only because there were changes.
     pub(super) snapshot_due: Instant,
     /// When the last checkpoint was written to sled.
     pub(super) checkpointed: Option<Instant>,
     /// The newest segment that was seen in use.
     seen: u32,
+    /// Where the log ended after the last look.
+    looked: (u32, u64),
+    /// Nothing was written between the last two looks.
+    pub(super) quiet: bool,
     pub(super) put_ranges: PutRanges,
 }
 
@@ -132,15 +138,15 @@ impl Upkeep {
         let segments = folder.join(format::SEGMENTS);
         let mut snapshot = recovered.definitions;
         snapshot.epoch = recovered.epoch;
-        // A damaged file must not take the place of the good one before it.
         let files = recovered.snapshot_files;
-        snapshot.store(&*disk, &folder, files.is_good)?;
+        snapshot.store(&*disk, &folder, files.worse)?;
         if let Ok(free) = disk.free_bytes(&segments) {
             shared.note_free(free);
         }
         let mut upkeep = Self {
             stored_version: snapshot.version,
-            kept_version: files.kept_version(),
+            kept_version: files.version,
+            older_file: checkpoint::other_file(files.worse),
             snapshot_due: Instant::now(),
             shared,
             disk,
@@ -152,6 +158,8 @@ impl Upkeep {
             snapshot,
             checkpointed: None,
             seen: 0,
+            looked: (0, 0),
+            quiet: false,
             put_ranges: PutRanges::default(),
         };
         upkeep.checkpoint_catalogue();
@@ -262,6 +270,7 @@ impl Upkeep {
                 index.untidy = false;
                 index.settled_bytes = 0;
             }
+            self.quiet = index.readable == self.looked;
             index.readable.0
         };
         if active != self.seen {
@@ -276,6 +285,7 @@ impl Upkeep {
             self.prepare_segment();
             self.delete_dead();
         }
+        self.looked = self.shared.index.lock().readable;
     }
 
     /// Delete segments that nothing needs. One whose settles are needed for another that goes too waits until that one

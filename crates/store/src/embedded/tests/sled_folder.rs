@@ -35,6 +35,13 @@ impl Image {
         Self(files)
     }
 
+    /// The same without these files.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.0
+            .retain(|file, _| !names.iter().any(|name| file == Path::new(name)));
+        self
+    }
+
     pub(super) fn names(&self) -> Vec<PathBuf> {
         self.0.keys().cloned().collect()
     }
