@@ -12,7 +12,7 @@ fn fill(program: &Program, bodies: &[&str]) {
     client.confirm_select(1);
     let publishes = bodies
         .iter()
-        .map(|body| Publish::to("", "tools").persistent().body(body));
+        .map(|body| Publish::to("", "tools").persistent().body(*body));
     client.publish_all(1, publishes.collect());
     client.expect_confirms(1, 1, bodies.len() as u64);
     client.close();

@@ -54,6 +54,8 @@ pub(super) struct SnapshotFiles {
     pub(super) worse: &'static str,
     /// The version of the other one; 0 if that is missing or damaged too.
     pub(super) version: u64,
+    /// The version of this one, likewise.
+    pub(super) older: u64,
 }
 
 impl Default for SnapshotFiles {
@@ -61,6 +63,7 @@ impl Default for SnapshotFiles {
         Self {
             worse: SNAPSHOT,
             version: 0,
+            older: 0,
         }
     }
 }
@@ -178,10 +181,11 @@ impl<'a> Recovery<'a> {
         } else {
             SNAPSHOT
         };
-        let better = age(&first).max(age(&second));
+        let version = |age: Option<(u64, u64)>| age.map_or(0, |(version, _)| version);
         self.snapshot_files = SnapshotFiles {
             worse,
-            version: better.map_or(0, |(version, _)| version),
+            version: version(age(&first).max(age(&second))),
+            older: version(age(&first).min(age(&second))),
         };
         let from_sled = catalogue.and_then(|catalogue| match catalogue.snapshot() {
             Ok(snapshot) => snapshot,
@@ -262,6 +266,7 @@ impl<'a> Recovery<'a> {
                 break;
             }
             self.note_header(number, &octets)?;
+            self.check_end(number, SEGMENT_HEADER);
             let path = segment::path(&self.segments, number);
             self.disk
                 .remove(&path)
@@ -388,21 +393,28 @@ impl<'a> Recovery<'a> {
                 scanned.end,
                 scanned.torn,
             )?;
-        } else if let Some(end) = self.ends.get(&number).copied()
-            && scanned.end < end
-            && scanned.damage.is_empty()
-        {
-            self.report(
-                number,
-                scanned.end,
-                &format!("the segment once had {end} octets"),
-            );
+        }
+        if scanned.damage.is_empty() {
+            self.check_end(number, scanned.end);
         }
         self.index.seal(Sealed {
             segment: number,
             end: scanned.end,
         });
         Ok(())
+    }
+
+    /// Compare where the records of a segment end with what sled knows of it: what was sealed was synced.
+    fn check_end(&mut self, number: u32, end: u64) {
+        if let Some(sealed) = self.ends.get(&number).copied()
+            && end < sealed
+        {
+            self.report(
+                number,
+                end,
+                &format!("the segment once had {sealed} octets"),
+            );
+        }
     }
 
     /// End the newest segment behind its last whole record: nothing may ever be appended behind a hole.

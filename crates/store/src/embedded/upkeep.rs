@@ -139,14 +139,24 @@ impl Upkeep {
         let mut snapshot = recovered.definitions;
         snapshot.epoch = recovered.epoch;
         let files = recovered.snapshot_files;
-        snapshot.store(&*disk, &folder, files.worse)?;
+        let mut versions = (snapshot.version, files.version);
+        let mut older_file = checkpoint::other_file(files.worse);
+        match snapshot.store(&*disk, &folder, files.worse) {
+            // The epoch stands in the header of the new segment, and all else that it says is there already.
+            Err(StoreError::Full) => {
+                tracing::error!("there is no room to write the definitions to their file");
+                versions = (files.version, files.older);
+                older_file = files.worse;
+            }
+            stored => stored?,
+        }
         if let Ok(free) = disk.free_bytes(&segments) {
             shared.note_free(free);
         }
         let mut upkeep = Self {
-            stored_version: snapshot.version,
-            kept_version: files.version,
-            older_file: checkpoint::other_file(files.worse),
+            stored_version: versions.0,
+            kept_version: versions.1,
+            older_file,
             snapshot_due: Instant::now(),
             shared,
             disk,

@@ -263,7 +263,7 @@ impl Ledger {
                     "{what}: {place:?} was confirmed and is lost"
                 );
             }
-            self.check_order(entries, (*place, there.is_some()), at, &mut gap, what);
+            Self::check_order(entries, (*place, there.is_some()), at, &mut gap, what);
         }
         let mut least = self.definitions.iter();
         let least =
@@ -283,7 +283,6 @@ impl Ledger {
 
     /// Of what was not confirmed, a queue keeps the first ones or none: nothing survives behind what did not.
     fn check_order(
-        &self,
         entries: &[Entry],
         (place, there): (Place, bool),
         at: usize,

@@ -282,8 +282,8 @@ impl Recording {
         let nothing = Image::default();
         let newest = before.last().copied().unwrap_or(&nothing);
         let older = before.iter().rev().nth(1).copied().unwrap_or(&nothing);
-        let (sled, how) = newest.torn(older, &mut dice);
-        sled.write(&folder.path().join("sled"));
+        let (torn, how) = newest.torn(older, &mut dice);
+        torn.write(&folder.path().join("sled"));
         let disk = left.copied();
         disk.record();
         let evidence = Evidence {
@@ -291,7 +291,7 @@ impl Recording {
                 "seed {seed}, cut at {at} of {}, sled {how}",
                 self.journal.len()
             ),
-            left: Some((left.clone(), sled, folder.path().to_owned())),
+            left: Some((left.clone(), torn, folder.path().to_owned())),
         };
         let opened = EmbeddedStore::open_on(&options(&folder), Arc::new(disk.clone()));
         let store = opened.unwrap_or_else(|error| panic!("{}: {error}", evidence.what));

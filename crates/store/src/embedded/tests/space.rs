@@ -1,9 +1,11 @@
 //! Room is given back, and what must outlive a segment does.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
+use super::simulated::SimulatedDisk;
 use crate::conformance::{
     EVERYTHING, append, append_durably, contents, expected, fetch, message, put, settle,
 };
@@ -334,4 +336,28 @@ fn changes_of_definitions_do_not_keep_segments() {
     store.abandon();
     drop(store);
     assert_eq!(folder.open().definitions(), definitions);
+}
+
+#[test]
+fn a_store_on_a_full_disk_opens_so_that_it_can_be_emptied() {
+    const SEGMENT: u64 = 64 << 10;
+    let folder = Folder::with_segments(SEGMENT);
+    let disk = SimulatedDisk::default();
+    let open = || EmbeddedStore::open_on(&folder.options(), Arc::new(disk.clone())).unwrap();
+    let store = open();
+    store.recovered();
+    let queue = store.next_queue_id();
+    fill(&store, queue, 0, 500);
+    store.abandon();
+    drop(store);
+    // Less than a segment is free, and less than a file of definitions.
+    disk.set_capacity(Some(disk.used() + 6000));
+    let store = open();
+    assert_eq!(store.claim(queue).unwrap().messages, 500);
+    store.recovered();
+    append_durably(&store, vec![settle(queue, 0, 498)]);
+    disk.set_capacity(Some(disk.used() + 4 * SEGMENT));
+    until("open again", || !store.usage().full);
+    append_durably(&store, vec![put(queue, 500, "more")]);
+    assert_eq!(contents(&store, queue).len(), 2);
 }
