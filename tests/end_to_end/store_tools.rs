@@ -10,10 +10,8 @@ fn fill(program: &Program, bodies: &[&str]) {
     let mut client = program.client();
     client.call(1, durable_queue("tools"));
     client.confirm_select(1);
-    let publishes = bodies
-        .iter()
-        .map(|body| Publish::to("", "tools").persistent().body(*body));
-    client.publish_all(1, publishes.collect());
+    let publish = |body: &&str| Publish::to("", "tools").persistent().body(*body);
+    client.publish_all(1, bodies.iter().map(publish).collect::<Vec<_>>());
     client.expect_confirms(1, 1, bodies.len() as u64);
     client.close();
 }

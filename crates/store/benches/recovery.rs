@@ -4,6 +4,8 @@
 //! and opened with that many ready messages of 100 octets, with one in a hundred settled at random, and with 100,000
 //! queues defined.
 
+#![expect(clippy::unwrap_used, reason = "a bench whose store fails ends there")]
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
