@@ -60,6 +60,7 @@ mod end_to_end {
     mod shutdown;
     mod slow_consumer;
     mod soft_errors;
+    mod store_tools;
     mod transactions;
     mod vhost_open;
 }

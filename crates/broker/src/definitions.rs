@@ -407,7 +407,7 @@ fn exchange_of(name: String, record: &ExchangeRecord) -> Result<Exchange, String
     }))
 }
 
-fn split_key(key: &[u8]) -> Option<(&str, Vec<&[u8]>)> {
+pub(crate) fn split_key(key: &[u8]) -> Option<(&str, Vec<&[u8]>)> {
     let slash = key.iter().position(|octet| *octet == b'/')?;
     let kind = std::str::from_utf8(key.get(..slash)?).ok()?;
     let mut rest = key.get(slash + 1..)?;

@@ -35,6 +35,7 @@ mod queue;
 #[cfg(test)]
 mod scenario;
 mod session;
+mod stored;
 mod stored_form;
 mod time;
 mod users;
@@ -54,6 +55,7 @@ pub use mailbox::{CloseReason, Mailbox};
 pub use policies::{ApplyTo, EffectivePolicy, Policy, PolicyDefinition, PolicyError, PolicyKind};
 pub use queue::Queue;
 pub use session::{Failure, Output, Peer, Session};
+pub use stored::{StoredDefinition, stored_message};
 pub use time::{Clock, ManualClock, Time};
 pub use users::{LoginRefused, User};
 pub use vhost::{OpenRefused, Vhost, VhostLimits};

@@ -347,6 +347,7 @@ fn open_folder(
 ) -> Result<Arc<dyn Store>, StartError> {
     let mut options = Options::new(&folder);
     options.segment_bytes = config.segment_bytes;
+    options.disk_free_limit = config.disk_free_limit;
     options.lazy_interval = Duration::from_millis(config.lazy_interval_milliseconds);
     if !config.sync {
         options.sync = SyncMode::Never;

@@ -27,13 +27,43 @@ struct Cli {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Run the broker; what happens without a command too
     #[default]
     Serve,
     /// Check the configuration without starting: prints `configuration ok`, or what is wrong
     CheckConfig,
+    /// Look into the folder of a store, or copy it
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// What to do with the folder of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Verify every record of a folder that no broker uses: a line for each file, then a summary;
+    /// ends with code 1 if anything is damaged
+    Check {
+        /// The data folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Print definitions and messages of a folder that no broker uses, a JSON object on each line
+    Dump {
+        /// The data folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Copy a folder, whether a broker uses it or not
+    Backup {
+        /// The data folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Where to: an empty folder, or one that is made
+        #[arg(value_name = "TARGET")]
+        target: PathBuf,
+    },
 }
 
 // No doc comment: clap would print it as what the program is.
@@ -207,6 +237,27 @@ mod tests {
             parsed("check-config").unwrap().command,
             Command::CheckConfig
         );
+    }
+
+    #[test]
+    fn a_store_is_checked_dumped_or_copied() {
+        let command = |arguments| parsed(arguments).unwrap().command;
+        let folder = PathBuf::from("d");
+        assert_eq!(
+            command("store check d"),
+            Command::Store(StoreCommand::Check {
+                folder: folder.clone()
+            })
+        );
+        assert_eq!(
+            command("store backup d t"),
+            Command::Store(StoreCommand::Backup {
+                folder,
+                target: PathBuf::from("t")
+            })
+        );
+        assert!(usage("store check").contains("<DIR>"));
+        assert!(usage("store chek d").contains("'check'"));
     }
 
     #[test]

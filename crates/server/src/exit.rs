@@ -12,6 +12,8 @@ use leveret_broker::DefinitionsError;
 pub(crate) enum Exit {
     /// It did what it was asked.
     Success = 0,
+    /// What it was asked to check is damaged.
+    Damaged = 1,
     /// The command line is wrong (`EX_USAGE`).
     Usage = 64,
     /// An address cannot be listened on (`EX_UNAVAILABLE`).

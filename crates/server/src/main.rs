@@ -9,6 +9,7 @@ mod addresses;
 mod cli;
 mod exit;
 mod logging;
+mod store_tools;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -46,6 +47,9 @@ fn run() -> Result<Exit, Failure> {
         Err(NotRun::Told(text)) => return tell(&text),
         Err(NotRun::Usage(line)) => return Err(Failure::new(Exit::Usage, line)),
     };
+    if let Command::Store(command) = &invocation.command {
+        return store_tools::run(command);
+    }
     invocation.sources.variables = std::env::vars_os().collect();
     let loaded = Config::load(&invocation.sources)?;
     match invocation.command {
@@ -53,7 +57,7 @@ fn run() -> Result<Exit, Failure> {
             loaded.config.read_definitions()?;
             tell("configuration ok\n")
         }
-        Command::Serve => serve(&loaded, started),
+        Command::Serve | Command::Store(_) => serve(&loaded, started),
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ const CACHE_BYTES: u64 = 16 << 20;
 const VALUE_MAX: usize = 2048;
 /// How long to wait for a sled that this process is still closing: it lets go of its lock in its own time.
 const CLOSING: Duration = Duration::from_secs(3);
+/// How long sled may take to open: it holds little.
+const OPENING: Duration = Duration::from_secs(60);
 const VERSION_KEY: &[u8] = b"version";
 const EPOCH_KEY: &[u8] = b"epoch";
 /// Set while `definitions` is complete: no value was too large for it.
@@ -64,17 +67,32 @@ impl Catalogue {
     /// Open the one in `folder`, or move it aside and begin afresh; the second value says what was wrong then.
     pub(crate) fn open(folder: &Path) -> (Option<Self>, Option<Broken>) {
         let path = folder.join(FOLDER);
-        match guarded(|| Self::try_open(&path)) {
+        match Self::open_in_time(&path) {
             Ok(catalogue) => (Some(catalogue), None),
             Err(broken) => {
-                let fresh =
-                    move_aside(folder, &path).and_then(|()| guarded(|| Self::try_open(&path)));
+                let fresh = move_aside(folder, &path).and_then(|()| Self::open_in_time(&path));
                 match fresh {
                     Ok(catalogue) => (Some(catalogue), Some(broken)),
                     Err(again) => (None, Some(format!("{broken}; then {again}"))),
                 }
             }
         }
+    }
+
+    /// Open it on a thread of its own: what torn files lead to may take for ever, too.
+    fn open_in_time(path: &Path) -> Result<Self, Broken> {
+        let (done, opened) = mpsc::channel();
+        let path = path.to_owned();
+        thread::Builder::new()
+            .name("leveret-sled".into())
+            .spawn(move || {
+                // Nobody waits any more if it took too long.
+                let _ = done.send(guarded(|| Self::try_open(&path)));
+            })
+            .map_err(|error| format!("no thread could be started: {error}"))?;
+        opened
+            .recv_timeout(OPENING)
+            .map_err(|_| format!("it did not open within {} s", OPENING.as_secs()))?
     }
 
     fn try_open(path: &Path) -> Result<Self, sled::Error> {

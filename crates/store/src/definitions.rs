@@ -1,7 +1,9 @@
 //! The definitions as a map in memory and as a plain file, written whole at every checkpoint.
 //!
 //! The file: magic, version of the format, epoch, version of the definitions, count, then key and value of each with
-//! their lengths, then a CRC32C over all of it. It is replaced by rename, so it is whole or it was damaged later.
+//! their lengths, then a CRC32C over all of it. There are two, written in turn by rename, so each is whole or it was
+//! damaged later. The log keeps every change that is newer than the older one: if the newer one is damaged, the older one
+//! and the log give the same definitions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +15,13 @@ use crate::{Change, StoreError};
 
 const MAGIC: &[u8; 8] = b"LEVERDEF";
 const FORMAT: u32 = 1;
-/// The file's name in the store's folder.
+/// The name of one file in the store's folder.
 pub(crate) const SNAPSHOT: &str = "definitions.snapshot";
+
+/// The name of the other.
+pub(crate) const SECOND: &str = "definitions.snapshot.2";
+/// Both.
+pub(crate) const FILES: [&str; 2] = [SNAPSHOT, SECOND];
 
 /// The definitions; keys and values are shared with whoever else holds a version of them.
 pub(crate) type Map = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
@@ -83,15 +90,20 @@ impl Snapshot {
         out
     }
 
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let (content, crc) = octets.split_last_chunk::<4>()?;
+    fn parse(octets: &[u8]) -> Result<Self, Unreadable> {
+        let (content, crc) = octets.split_last_chunk::<4>().ok_or(Unreadable::Damaged)?;
         if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
-            return None;
+            return Err(Unreadable::Damaged);
         }
-        let mut content = Octets(content.strip_prefix(MAGIC)?);
-        if content.take_u32()? != FORMAT {
-            return None;
+        let content = content.strip_prefix(MAGIC).ok_or(Unreadable::Damaged)?;
+        let mut content = Octets(content);
+        match content.take_u32().ok_or(Unreadable::Damaged)? {
+            FORMAT => Self::parse_content(content).ok_or(Unreadable::Damaged),
+            other => Err(Unreadable::Version(other)),
         }
+    }
+
+    fn parse_content(mut content: Octets<'_>) -> Option<Self> {
         let epoch = content.take_u64()?;
         let version = content.take_u64()?;
         let count = content.take_u64()?;
@@ -107,16 +119,26 @@ impl Snapshot {
         })
     }
 
-    /// Write the snapshot to `folder`, durably, in place of the one before.
-    pub(crate) fn store(&self, disk: &dyn Disk, folder: &Path) -> Result<(), StoreError> {
-        let path = folder.join(SNAPSHOT);
+    /// Write the snapshot to `folder`, durably, in place of the file that has this name.
+    pub(crate) fn store(
+        &self,
+        disk: &dyn Disk,
+        folder: &Path,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let path = folder.join(name);
         disk::replace(disk, &path, &self.encode())
             .map_err(|error| StoreError::io("writing", &path, &error))
     }
 
-    /// Read the snapshot in `folder`. `Ok(None)` if there is none, an error if it cannot be read or is damaged.
-    pub(crate) fn load(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>, StoreError> {
-        let path = folder.join(SNAPSHOT);
+    /// Read the snapshot in `folder` that has this name. `Ok(None)` if there is none, [`StoreError::Corrupt`] if it is
+    /// damaged, [`StoreError::Format`] if another version of this program wrote it.
+    pub(crate) fn load(
+        disk: &dyn Disk,
+        folder: &Path,
+        name: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(name);
         let octets = disk::read_whole(disk, &path)
             .map_err(|error| StoreError::io("reading", &path, &error))?;
         let Some(octets) = octets else {
@@ -124,12 +146,23 @@ impl Snapshot {
         };
         Self::parse(&octets)
             .map(Some)
-            .ok_or_else(|| StoreError::Corrupt {
-                file: path,
-                offset: 0,
-                reason: "the checksum does not match".into(),
+            .map_err(|unreadable| match unreadable {
+                Unreadable::Damaged => StoreError::Corrupt {
+                    file: path,
+                    offset: 0,
+                    reason: "the checksum does not match".into(),
+                },
+                Unreadable::Version(version) => StoreError::version(&path, version, FORMAT),
             })
     }
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unreadable {
+    Damaged,
+    /// It is whole, and of another version.
+    Version(u32),
 }
 
 #[cfg(test)]
@@ -161,22 +194,40 @@ mod tests {
         ) {
             let snapshot = snapshot(entries);
             let mut octets = snapshot.encode();
-            prop_assert_eq!(Snapshot::parse(&octets), Some(snapshot));
+            prop_assert_eq!(Snapshot::parse(&octets), Ok(snapshot));
             let at = flip.index(octets.len());
             octets[at] ^= 1 << bit;
-            prop_assert_eq!(Snapshot::parse(&octets), None);
+            prop_assert_eq!(Snapshot::parse(&octets), Err(Unreadable::Damaged));
         }
     }
 
     #[test]
     fn replaces_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Snapshot::load(&OsDisk, folder.path()).unwrap(), None);
-        for version in 1..4 {
-            let mut new = snapshot(vec![(b"key".to_vec(), b"value".to_vec())]);
-            new.version = version;
-            new.store(&OsDisk, folder.path()).unwrap();
-            assert_eq!(Snapshot::load(&OsDisk, folder.path()).unwrap(), Some(new));
+        let load = |name| Snapshot::load(&OsDisk, folder.path(), name).unwrap();
+        for name in FILES {
+            assert_eq!(load(name), None);
+            for version in 1..4 {
+                let mut new = snapshot(vec![(b"key".to_vec(), b"value".to_vec())]);
+                new.version = version;
+                new.store(&OsDisk, folder.path(), name).unwrap();
+                assert_eq!(load(name), Some(new));
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut octets = snapshot(vec![]).encode();
+        octets[8] = 2;
+        let end = octets.len() - 4;
+        let crc = crc32c::crc32c(&octets[..end]);
+        octets[end..].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(folder.path().join(SNAPSHOT), octets).unwrap();
+        match Snapshot::load(&OsDisk, folder.path(), SNAPSHOT) {
+            Err(StoreError::Format(text)) => assert!(text.contains("version 2"), "{text}"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -45,6 +45,8 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Make creations, renames and removals in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Octets that files in a folder may still take.
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
 }
 
 /// The real file system.
@@ -52,6 +54,13 @@ pub trait Disk: Send + Sync + 'static {
 pub struct OsDisk;
 
 struct OsFile(File);
+
+impl OsDisk {
+    /// Open a file that may not be writable.
+    pub(crate) fn open_to_read(path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(OsFile(File::open(path)?)))
+    }
+}
 
 impl LogFile for OsFile {
     fn write_all_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
@@ -128,6 +137,10 @@ impl Disk for OsDisk {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         File::open(folder)?.sync_all()
+    }
+
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
+        fs4::available_space(folder)
     }
 }
 

@@ -5,8 +5,10 @@
 //! FORMAT                 version of the layout, and the store's salt
 //! segments/NNNNNNNNNN.log   the message log: the truth about messages, settles and changes of definitions
 //! definitions.snapshot   the definitions as of some version, plain
+//! definitions.snapshot.2 the same as of another: the older of the two and the log give the definitions as well
 //! sled/                  the same again, next sequences of queues, the list of segments
 //! sled.broken-N/         a sled that did not open, kept for whoever wants to look
+//! BACKUP                 held by whoever copies the folder: no segment is deleted meanwhile
 //! ```
 //!
 //! Four threads: [`commit`] is the only one that writes the log and says what is durable, [`reader`] serves fetches,
@@ -14,10 +16,12 @@
 //! start. Locks are held for moves and lookups only, never over an operation on a file, in the order: definitions,
 //! pending; the index, then the order by due time; the reader's and the upkeep's mailboxes stand alone.
 
+pub(crate) mod backup;
 mod checkpoint;
 mod commit;
 mod compaction;
 mod format;
+pub(crate) mod inspect;
 mod pending;
 mod reader;
 mod recovery;
@@ -77,6 +81,8 @@ pub struct Options {
     pub lazy_interval: Duration,
     /// Whether confirmed means on disk.
     pub sync: SyncMode,
+    /// The disk is low from when fewer octets than this are free: 50 MB, as `RabbitMQ`'s `disk_free_limit`. 0: never.
+    pub disk_free_limit: u64,
 }
 
 impl Options {
@@ -87,6 +93,7 @@ impl Options {
             segment_bytes: 64 << 20,
             lazy_interval: Duration::from_millis(100),
             sync: SyncMode::Always,
+            disk_free_limit: 50_000_000,
         }
     }
 }
@@ -123,8 +130,9 @@ impl EmbeddedStore {
             );
         }
         let lock = format::lock(&options.folder)?;
-        let salt = format::open(&*disk, &options.folder)?;
-        let recovered = recovery::recover(&disk, &options.folder, salt)?;
+        let identity = format::open(&*disk, &options.folder)?;
+        let salt = identity.salt;
+        let recovered = recovery::recover(&disk, &options.folder, identity)?;
         let segments = options.folder.join(format::SEGMENTS);
         let supply = Arc::new(Supply::new(
             Arc::clone(&disk),
@@ -140,9 +148,9 @@ impl EmbeddedStore {
         let shared = Arc::new(Shared::new(
             &recovered,
             &writer,
-            options.lazy_interval,
+            options,
             timed,
-            lock,
+            (lock, salt),
         ));
         let due = recovered.catalogue.as_ref();
         let due = due.map(|catalogue| catalogue.due.clone());

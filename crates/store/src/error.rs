@@ -48,6 +48,14 @@ impl StoreError {
         }
         Self::Unavailable(format!("{doing} {}: {error}", path.display()))
     }
+
+    /// `path` was written by another version of this program; this one knows `ours`.
+    pub(crate) fn version(path: &Path, version: u32, ours: u32) -> Self {
+        Self::Format(format!(
+            "{} says version {version}, and this broker reads version {ours}: use the broker that wrote it, or a newer one",
+            path.display()
+        ))
+    }
 }
 
 /// Whether an operation failed for want of disk space: worth trying again once some is freed.

@@ -29,6 +29,8 @@ mod operation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use embedded::backup::{Backup, back_up};
+pub use embedded::inspect::{Damage, FileReport, Inspection, StoredMessage};
 pub use embedded::{EmbeddedStore, Options, SyncMode};
 pub use error::StoreError;
 pub use faulty::{Call, FaultyStore};

@@ -187,6 +187,11 @@ pub struct Usage {
     pub damaged_records: u64,
     /// Octets cut off the end of the log while opening: an unfinished write.
     pub truncated_bytes: u64,
+    /// Octets free on the disk of the store when it was last looked at: every second or two. `u64::MAX` if unknown.
+    pub free_bytes: u64,
+    /// Fewer octets are free than [`Options::disk_free_limit`](crate::Options::disk_free_limit), or were and a tenth
+    /// more than that are not free yet: time to hold publishers back, before the disk is full.
+    pub low: bool,
     /// No room for another segment: puts are refused until some is freed.
     pub full: bool,
     /// A write or a sync failed: nothing more becomes durable.

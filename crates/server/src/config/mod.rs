@@ -143,6 +143,8 @@ pub struct StoreConfig {
     /// Milliseconds that acks and delivery marks may wait for a write to ride along with; what a
     /// crash may deliver again.
     pub lazy_interval_milliseconds: u64,
+    /// The disk is low from when fewer octets than this are free on it; 0: never.
+    pub disk_free_limit: u64,
 }
 
 impl Default for StoreConfig {
@@ -151,6 +153,7 @@ impl Default for StoreConfig {
             sync: true,
             segment_bytes: 64 << 20,
             lazy_interval_milliseconds: 100,
+            disk_free_limit: 50_000_000,
         }
     }
 }

@@ -97,6 +97,7 @@ settings! {
     "store.sync", "LEVERET_STORE_SYNC", ANY, store.sync;
     "store.segment_bytes", "LEVERET_STORE_SEGMENT_BYTES", 65_536..=(1 << 30), store.segment_bytes;
     "store.lazy_interval_milliseconds", "LEVERET_STORE_LAZY_INTERVAL_MILLISECONDS", 1..=60_000, store.lazy_interval_milliseconds;
+    "store.disk_free_limit", "LEVERET_STORE_DISK_FREE_LIMIT", 0..=(1 << 60), store.disk_free_limit;
 }
 
 /// The setting with this key.

@@ -3,10 +3,16 @@
 use std::time::{Duration, Instant};
 
 use crate::catalogue::{Broken, Catalogue, Checkpoint};
+use crate::definitions::{SECOND, SNAPSHOT};
 use crate::embedded::upkeep::Upkeep;
 
 /// sled is brought up to date at most this often while the store runs: nothing depends on it being recent.
 const CATALOGUE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A change of the definitions reaches their file within about this time.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(5);
+/// Writing it takes no more than one part in so many of the time.
+const SNAPSHOT_SHARE: u32 = 50;
 
 impl Upkeep {
     /// The log went on to another segment: write down what changed, so that the old one can go.
@@ -22,13 +28,31 @@ impl Upkeep {
         }
     }
 
-    /// Write the definitions to their file.
-    pub(super) fn store_snapshot(&mut self) {
-        match self.snapshot.store(&**self.disk(), self.folder()) {
-            Ok(()) => self.stored_version = self.snapshot.version,
+    /// Write the definitions to the older of their two files.
+    pub(super) fn store_snapshot(&mut self) -> bool {
+        let begun = Instant::now();
+        let stored = self
+            .snapshot
+            .store(&**self.disk(), self.folder(), self.older_file);
+        self.snapshot_due = Instant::now() + SNAPSHOT_INTERVAL + begun.elapsed() * SNAPSHOT_SHARE;
+        match &stored {
+            Ok(()) => {
+                self.older_file = other_file(self.older_file);
+                self.kept_version = self.stored_version;
+                self.stored_version = self.snapshot.version;
+            }
             Err(error) => {
                 tracing::error!(%error, "the definitions cannot be written to their file");
             }
+        }
+        stored.is_ok()
+    }
+
+    /// Write the definitions to their file if they have changed for some time, so that a change does not stand in the
+    /// log alone for long: one damaged record there would undo it.
+    pub(super) fn refresh_snapshot(&mut self) {
+        if self.snapshot.version > self.stored_version && Instant::now() >= self.snapshot_due {
+            self.store_snapshot();
         }
     }
 
@@ -62,4 +86,9 @@ impl Upkeep {
         catalogue.checkpoint(&checkpoint)?;
         catalogue.sync()
     }
+}
+
+/// The other of the two files with definitions.
+pub(super) fn other_file(name: &str) -> &'static str {
+    if name == SNAPSHOT { SECOND } else { SNAPSHOT }
 }

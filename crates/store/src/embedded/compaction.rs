@@ -26,7 +26,7 @@ use crate::{QueueId, Seq};
 const STEP_BYTES: usize = 4 << 20;
 /// The log may be larger than what is live by this, in percent, and by [`SLACK_SEGMENTS`].
 const SLACK_PERCENT: u64 = 110;
-/// Segments of room that are not worth copying for: the one being filled, and one more.
+/// Segments of room that are not worth copying for while the store is at work: they may become free by themselves.
 const SLACK_SEGMENTS: u64 = 2;
 /// A segment with more than this live, in percent, is not worth copying.
 const LIVE_MAX_PERCENT: u64 = 92;
@@ -158,7 +158,10 @@ impl Upkeep {
         if let Some((number, _)) = dead {
             return Some((Job::Carry(*number), urgent));
         }
-        let wasteful = disk > (live * SLACK_PERCENT / 100).saturating_add(slack);
+        let allowed = live * SLACK_PERCENT / 100;
+        // While nothing else happens, what is not in the segment in use may be copied down to what is live.
+        let wasteful = disk > allowed.saturating_add(slack)
+            || (self.quiet && disk.saturating_sub(index.readable.1) > allowed);
         let room = self.segment_bytes().saturating_sub(index.readable.1);
         ready()
             .filter(|(_, state)| {

@@ -6,19 +6,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::catalogue::Catalogue;
-use crate::definitions::{self, SNAPSHOT, Snapshot};
+use crate::definitions::{self, SECOND, SNAPSHOT, Snapshot};
 use crate::disk::{Disk, LogFile, read_into};
-use crate::embedded::format::SEGMENTS;
+use crate::embedded::format::{Identity, SEGMENTS};
 use crate::index::place::{self, Place};
 use crate::index::queue::Written;
 use crate::index::segments::Index;
 use crate::log::record::{Kind, Range, Record, Seal};
 use crate::log::scan::{Damage, scan};
-use crate::log::segment::{self, Header, SEGMENT_HEADER};
+use crate::log::segment::{self, Found, Header, SEGMENT_HEADER};
 use crate::log::writer::Sealed;
 use crate::octets::{index, wide};
 use crate::{Change, QueueId, Seq, StoreError};
@@ -30,18 +31,48 @@ pub(super) struct Recovered {
     pub(super) catalogue: Option<Catalogue>,
     /// The epoch of this opening: higher than any before.
     pub(super) epoch: u64,
-    pub(super) salt: u32,
+    pub(super) snapshot_files: SnapshotFiles,
     /// The number of the first segment to be written.
     pub(super) next_segment: u32,
     pub(super) damaged_records: u64,
     pub(super) truncated_bytes: u64,
+    /// Every segment with records, oldest first.
+    pub(super) segments: Vec<ReadSegment>,
+    /// What is damaged: file, offset, how. The first [`DAMAGE_LISTED`] places.
+    pub(super) damage: Vec<(PathBuf, u64, String)>,
+}
+
+/// Damaged places that are kept to be listed; all of them are counted.
+const DAMAGE_LISTED: usize = 10_000;
+/// How often the progress of a long opening is logged.
+const PROGRESS: Duration = Duration::from_secs(3);
+
+/// What was found of the two files with definitions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SnapshotFiles {
+    /// The one that is missing, damaged or older: it is written next.
+    pub(super) worse: &'static str,
+    /// The version of the other one; 0 if that is missing or damaged too.
+    pub(super) version: u64,
+    /// The version of this one, likewise.
+    pub(super) older: u64,
+}
+
+impl Default for SnapshotFiles {
+    fn default() -> Self {
+        Self {
+            worse: SNAPSHOT,
+            version: 0,
+            older: 0,
+        }
+    }
 }
 
 /// Read everything back.
 pub(super) fn recover(
     disk: &Arc<dyn Disk>,
     folder: &Path,
-    salt: u32,
+    identity: Identity,
 ) -> Result<Recovered, StoreError> {
     let (catalogue, broken) = Catalogue::open(folder);
     if let Some(broken) = broken {
@@ -50,8 +81,19 @@ pub(super) fn recover(
             "sled did not open; it is moved aside and filled again from the log"
         );
     }
-    let mut recovery = Recovery::new(&**disk, folder, salt);
-    let base = recovery.base_definitions(catalogue.as_ref());
+    read_back(&**disk, folder, identity, catalogue)
+}
+
+/// As [`recover`], with sled opened already or left out.
+pub(super) fn read_back(
+    disk: &dyn Disk,
+    folder: &Path,
+    identity: Identity,
+    catalogue: Option<Catalogue>,
+) -> Result<Recovered, StoreError> {
+    let mut recovery = Recovery::new(disk, folder, identity.salt);
+    recovery.damaged_records += u64::from(identity.repaired);
+    let base = recovery.base_definitions(catalogue.as_ref())?;
     recovery.load_sequences(catalogue.as_ref());
     recovery.read_log()?;
     let definitions = recovery.finish_definitions(base)?;
@@ -60,12 +102,25 @@ pub(super) fn recover(
         definitions,
         catalogue,
         epoch,
-        salt,
+        snapshot_files: recovery.snapshot_files,
         next_segment: recovery.newest_segment + 1,
         damaged_records: recovery.damaged_records,
         truncated_bytes: recovery.truncated_bytes,
         index: Mutex::new(recovery.index),
+        segments: recovery.read,
+        damage: recovery.damage,
     })
+}
+
+/// A segment that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadSegment {
+    pub(super) number: u32,
+    /// Octets of the file.
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    /// Octets of an unfinished write at its end.
+    pub(super) torn: u64,
 }
 
 struct Recovery<'a> {
@@ -84,6 +139,9 @@ struct Recovery<'a> {
     records: u64,
     damaged_records: u64,
     truncated_bytes: u64,
+    snapshot_files: SnapshotFiles,
+    read: Vec<ReadSegment>,
+    damage: Vec<(PathBuf, u64, String)>,
 }
 
 impl<'a> Recovery<'a> {
@@ -101,18 +159,33 @@ impl<'a> Recovery<'a> {
             records: 0,
             damaged_records: 0,
             truncated_bytes: 0,
+            snapshot_files: SnapshotFiles::default(),
+            read: Vec::new(),
+            damage: Vec::new(),
         }
     }
 
-    /// The definitions before what the log adds: from the file or from sled, whichever is newer.
-    fn base_definitions(&mut self, catalogue: Option<&Catalogue>) -> Option<Snapshot> {
-        let from_file = match Snapshot::load(self.disk, self.folder) {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::error!(%error, "the definitions' file cannot be used; sled's copy is");
-                self.damaged_records += 1;
-                None
-            }
+    /// The definitions before what the log adds: from one of the two files or from sled, whichever is newest.
+    fn base_definitions(
+        &mut self,
+        catalogue: Option<&Catalogue>,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let first = self.load_snapshot(SNAPSHOT)?;
+        let second = self.load_snapshot(SECOND)?;
+        let age = |snapshot: &Option<Snapshot>| {
+            let snapshot = snapshot.as_ref();
+            snapshot.map(|snapshot| (snapshot.version, snapshot.epoch))
+        };
+        let worse = if age(&second) < age(&first) {
+            SECOND
+        } else {
+            SNAPSHOT
+        };
+        let version = |age: Option<(u64, u64)>| age.map_or(0, |(version, _)| version);
+        self.snapshot_files = SnapshotFiles {
+            worse,
+            version: version(age(&first).max(age(&second))),
+            older: version(age(&first).min(age(&second))),
         };
         let from_sled = catalogue.and_then(|catalogue| match catalogue.snapshot() {
             Ok(snapshot) => snapshot,
@@ -121,13 +194,29 @@ impl<'a> Recovery<'a> {
                 None
             }
         });
-        for snapshot in [&from_file, &from_sled].into_iter().flatten() {
+        let mut base: Option<Snapshot> = None;
+        for snapshot in [first, second, from_sled].into_iter().flatten() {
             self.epoch = self.epoch.max(snapshot.epoch);
+            if base
+                .as_ref()
+                .is_none_or(|base| snapshot.version > base.version)
+            {
+                base = Some(snapshot);
+            }
         }
-        match (from_file, from_sled) {
-            (Some(file), Some(sled)) if sled.version > file.version => Some(sled),
-            (None, sled) => sled,
-            (file, _) => file,
+        Ok(base)
+    }
+
+    /// A file with definitions, if it is there and whole.
+    fn load_snapshot(&mut self, name: &str) -> Result<Option<Snapshot>, StoreError> {
+        match Snapshot::load(self.disk, self.folder, name) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "the file cannot be used; the definitions come from the other one, sled and the log");
+                let file = self.folder.join(name);
+                self.note_damage(file, 0, "the checksum does not match");
+                Ok(None)
+            }
+            loaded => loaded,
         }
     }
 
@@ -176,7 +265,8 @@ impl<'a> Recovery<'a> {
             {
                 break;
             }
-            self.note_header(number, &octets);
+            self.note_header(number, &octets)?;
+            self.check_end(number, SEGMENT_HEADER);
             let path = segment::path(&self.segments, number);
             self.disk
                 .remove(&path)
@@ -184,8 +274,30 @@ impl<'a> Recovery<'a> {
             numbers.pop();
         }
         let newest = numbers.last().copied();
-        for number in numbers {
-            self.read_segment(number, Some(number) == newest, &mut octets)?;
+        let begun = Instant::now();
+        let mut told = begun;
+        for (done, number) in numbers.iter().enumerate() {
+            self.read_segment(*number, Some(*number) == newest, &mut octets)?;
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let percent = (done + 1) * 100 / numbers.len();
+                tracing::info!(
+                    percent,
+                    segments = done + 1,
+                    of = numbers.len(),
+                    records = self.records,
+                    "reading the message log"
+                );
+            }
+        }
+        if begun.elapsed() >= PROGRESS {
+            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                milliseconds,
+                segments = numbers.len(),
+                records = self.records,
+                "the message log is read"
+            );
         }
         self.sync_folder()
     }
@@ -214,12 +326,25 @@ impl<'a> Recovery<'a> {
         load().map_err(|error| StoreError::io("reading", &path, &error))
     }
 
-    fn note_header(&mut self, number: u32, octets: &[u8]) -> bool {
-        let header = Header::parse(octets).filter(|header| header.seal == self.seal(number));
-        if let Some(header) = header {
-            self.epoch = self.epoch.max(header.epoch);
+    /// Check the header. Returns whether it is the one that should be there.
+    fn note_header(&mut self, number: u32, octets: &[u8]) -> Result<bool, StoreError> {
+        match Header::find(octets) {
+            Found::Header(header) if header.seal.salt != self.salt => {
+                Err(StoreError::Format(format!(
+                    "{} belongs to another message store",
+                    segment::path(&self.segments, number).display()
+                )))
+            }
+            Found::Header(header) => {
+                self.epoch = self.epoch.max(header.epoch);
+                Ok(header.seal == self.seal(number))
+            }
+            Found::Version(version) => {
+                let path = segment::path(&self.segments, number);
+                Err(StoreError::version(&path, version, segment::VERSION))
+            }
+            Found::Nothing => Ok(false),
         }
-        header.is_some()
     }
 
     fn seal(&self, segment: u32) -> Seal {
@@ -236,12 +361,18 @@ impl<'a> Recovery<'a> {
         octets: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         let file = self.load(number, octets)?;
-        if !self.note_header(number, octets) {
+        if !self.note_header(number, octets)? {
             // The records vouch for themselves: they are bound to the number in the file's name.
             self.report(number, 0, "the header does not match");
         }
         let seal = self.seal(number);
         let scanned = scan(octets, seal, newest, |record| self.take(number, record));
+        self.read.push(ReadSegment {
+            number,
+            bytes: wide(octets.len()),
+            records: scanned.records,
+            torn: scanned.torn,
+        });
         for Damage {
             offset,
             len,
@@ -262,21 +393,28 @@ impl<'a> Recovery<'a> {
                 scanned.end,
                 scanned.torn,
             )?;
-        } else if let Some(end) = self.ends.get(&number).copied()
-            && scanned.end < end
-            && scanned.damage.is_empty()
-        {
-            self.report(
-                number,
-                scanned.end,
-                &format!("the segment once had {end} octets"),
-            );
+        }
+        if scanned.damage.is_empty() {
+            self.check_end(number, scanned.end);
         }
         self.index.seal(Sealed {
             segment: number,
             end: scanned.end,
         });
         Ok(())
+    }
+
+    /// Compare where the records of a segment end with what sled knows of it: what was sealed was synced.
+    fn check_end(&mut self, number: u32, end: u64) {
+        if let Some(sealed) = self.ends.get(&number).copied()
+            && end < sealed
+        {
+            self.report(
+                number,
+                end,
+                &format!("the segment once had {sealed} octets"),
+            );
+        }
     }
 
     /// End the newest segment behind its last whole record: nothing may ever be appended behind a hole.
@@ -313,9 +451,16 @@ impl<'a> Recovery<'a> {
     }
 
     fn report(&mut self, number: u32, offset: u64, reason: &str) {
-        self.damaged_records += 1;
         let file = segment::path(&self.segments, number);
         tracing::error!(file = %file.display(), offset, reason, "the log is damaged; the rest of it is served");
+        self.note_damage(file, offset, reason);
+    }
+
+    fn note_damage(&mut self, file: PathBuf, offset: u64, reason: &str) {
+        self.damaged_records += 1;
+        if self.damage.len() < DAMAGE_LISTED {
+            self.damage.push((file, offset, reason.to_owned()));
+        }
     }
 
     /// Take one record of the log in.
@@ -404,7 +549,7 @@ impl<'a> Recovery<'a> {
                 file: self.folder.join(SNAPSHOT),
                 offset: 0,
                 reason:
-                    "the definitions are in neither the snapshot nor sled, and the log does not \
+                    "the definitions are in neither of their two files nor in sled, and the log does not \
                          reach back to the first; restore one of them from a copy of the folder"
                         .into(),
             });

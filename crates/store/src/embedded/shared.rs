@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::definitions::{self, Map};
+use crate::embedded::Options;
 use crate::embedded::pending::{Definitions, Pended, Pending, Sleep, Stop};
 use crate::embedded::reader::{Reading, Request};
 use crate::embedded::recovery::Recovered;
@@ -57,6 +58,11 @@ pub(super) struct Shared {
     pub(super) upkeep: Mailbox,
     /// No segment could be made: puts are refused.
     pub(super) full: AtomicBool,
+    /// Octets free on the disk when it was last looked at.
+    free_bytes: AtomicU64,
+    /// They were fewer than the limit, and have not been clearly more since.
+    low: AtomicBool,
+    disk_free_limit: u64,
     pub(super) counters: Counters,
     /// The epoch of this opening.
     pub(super) epoch: u64,
@@ -73,9 +79,9 @@ impl Shared {
     pub(super) fn new(
         recovered: &Recovered,
         writer: &Writer,
-        lazy_interval: Duration,
+        options: &Options,
         timed: Timed,
-        lock: File,
+        (lock, salt): (File, u32),
     ) -> Self {
         let counters = Counters::default();
         let add = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
@@ -97,9 +103,12 @@ impl Shared {
             full: AtomicBool::new(false),
             counters,
             epoch: recovered.epoch,
-            salt: recovered.salt,
+            salt,
             queue_counter: AtomicU32::new(0),
-            lazy_interval,
+            lazy_interval: options.lazy_interval,
+            free_bytes: AtomicU64::new(u64::MAX),
+            low: AtomicBool::new(false),
+            disk_free_limit: options.disk_free_limit,
             lock: Mutex::new(Some(lock)),
         };
         let mut index = std::mem::take(&mut *recovered.index.lock());
@@ -309,6 +318,26 @@ impl Shared {
         }
     }
 
+    /// The disk was looked at. It is low below the limit, and no longer a tenth above it.
+    pub(super) fn note_free(&self, free: u64) {
+        self.free_bytes.store(free, Ordering::Relaxed);
+        let limit = self.disk_free_limit;
+        let was = self.low.load(Ordering::Relaxed);
+        let low = free < limit || (was && free < limit.saturating_add(limit / 10));
+        if low != was {
+            self.low.store(low, Ordering::Relaxed);
+            if low {
+                tracing::warn!(free, limit, "the disk is low");
+            } else {
+                tracing::info!(free, limit, "the disk is no longer low");
+            }
+        }
+    }
+
+    pub(super) fn is_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed)
+    }
+
     pub(super) fn usage(&self) -> Usage {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (segments, queues, live_messages, (disk_bytes, live_bytes)) = {
@@ -341,6 +370,8 @@ impl Shared {
             cancelled_puts,
             damaged_records: count(&self.counters.damaged_records),
             truncated_bytes: count(&self.counters.truncated_bytes),
+            free_bytes: count(&self.free_bytes),
+            low: self.is_low(),
             full: self.full.load(Ordering::Relaxed),
             poisoned,
         }

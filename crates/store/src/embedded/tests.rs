@@ -3,12 +3,30 @@ use crate::conformance;
 mod callbacks;
 mod damage;
 mod failures;
+mod fixture;
 mod folder;
+mod ledger;
 mod oracle;
+mod power;
+mod rot;
 mod simulated;
+mod sled_folder;
+mod small_disk;
 mod space;
+mod tools;
 
 use folder::Folder;
+
+/// How much of a test is done: a little, or what an environment variable says (`docs/durability.md`).
+fn full_form(variable: &str, little: u64) -> u64 {
+    let asked = std::env::var(variable).ok();
+    asked.map_or(little, |count| count.parse().unwrap())
+}
+
+/// The seeds of runs, one after the other; from `LEVERET_SEED` on, if that is set.
+fn seeds() -> impl Iterator<Item = u64> {
+    full_form("LEVERET_SEED", 1)..
+}
 
 #[test]
 fn conforms() {

@@ -13,10 +13,10 @@ use crate::catalogue::Catalogue;
 use crate::definitions::{self, Snapshot};
 use crate::disk::Disk;
 use crate::embedded::compaction::PutRanges;
-use crate::embedded::format;
 use crate::embedded::pending::{Definitions, Stop};
 use crate::embedded::recovery::Recovered;
 use crate::embedded::shared::Shared;
+use crate::embedded::{backup, checkpoint, format};
 use crate::error::is_out_of_room;
 use crate::index::segments::SegmentState;
 use crate::log::record::Seal;
@@ -106,12 +106,22 @@ pub(super) struct Upkeep {
     pub(super) catalogue: Option<Catalogue>,
     /// The durable definitions.
     pub(super) snapshot: Snapshot,
-    /// The version that the snapshot file holds.
+    /// The version that the newer file with definitions holds.
     pub(super) stored_version: u64,
+    /// The version that the older one holds. The log keeps every change after this one.
+    pub(super) kept_version: u64,
+    /// The name of the older one, which is written next.
+    pub(super) older_file: &'static str,
+    /// When the file may be written again only because there were changes.
+    pub(super) snapshot_due: Instant,
     /// When the last checkpoint was written to sled.
     pub(super) checkpointed: Option<Instant>,
     /// The newest segment that was seen in use.
     seen: u32,
+    /// Where the log ended after the last look.
+    looked: (u32, u64),
+    /// Nothing was written between the last two looks.
+    pub(super) quiet: bool,
     pub(super) put_ranges: PutRanges,
 }
 
@@ -128,9 +138,26 @@ impl Upkeep {
         let segments = folder.join(format::SEGMENTS);
         let mut snapshot = recovered.definitions;
         snapshot.epoch = recovered.epoch;
-        snapshot.store(&*disk, &folder)?;
+        let files = recovered.snapshot_files;
+        let mut versions = (snapshot.version, files.version);
+        let mut older_file = checkpoint::other_file(files.worse);
+        match snapshot.store(&*disk, &folder, files.worse) {
+            // The epoch stands in the header of the new segment, and all else that it says is there already.
+            Err(StoreError::Full) => {
+                tracing::error!("there is no room to write the definitions to their file");
+                versions = (files.version, files.older);
+                older_file = files.worse;
+            }
+            stored => stored?,
+        }
+        if let Ok(free) = disk.free_bytes(&segments) {
+            shared.note_free(free);
+        }
         let mut upkeep = Self {
-            stored_version: snapshot.version,
+            stored_version: versions.0,
+            kept_version: versions.1,
+            older_file,
+            snapshot_due: Instant::now(),
             shared,
             disk,
             folder,
@@ -141,6 +168,8 @@ impl Upkeep {
             snapshot,
             checkpointed: None,
             seen: 0,
+            looked: (0, 0),
+            quiet: false,
             put_ranges: PutRanges::default(),
         };
         upkeep.checkpoint_catalogue();
@@ -188,11 +217,15 @@ impl Upkeep {
     pub(super) fn run(mut self) {
         loop {
             self.prepare_segment();
-            let (changes, stop) = self.shared.upkeep.wait(if self.is_full() {
-                FULL_RETRY
-            } else {
-                IDLE_LOOK
-            });
+            self.look_at_disk();
+            let (changes, stop) =
+                self.shared
+                    .upkeep
+                    .wait(if self.is_full() || self.shared.is_low() {
+                        FULL_RETRY
+                    } else {
+                        IDLE_LOOK
+                    });
             self.take_changes(changes);
             match stop {
                 Stop::No => self.tidy(),
@@ -232,6 +265,13 @@ impl Upkeep {
         }
     }
 
+    fn look_at_disk(&self) {
+        // What cannot be asked is not low: writing will tell.
+        if let Ok(free) = self.disk.free_bytes(&self.segments) {
+            self.shared.note_free(free);
+        }
+    }
+
     fn tidy(&mut self) {
         let active = {
             let mut index = self.shared.index.lock();
@@ -240,18 +280,22 @@ impl Upkeep {
                 index.untidy = false;
                 index.settled_bytes = 0;
             }
+            self.quiet = index.readable == self.looked;
             index.readable.0
         };
         if active != self.seen {
             self.seen = active;
             self.prepare_segment();
+            self.look_at_disk();
             self.checkpoint();
         }
+        self.refresh_snapshot();
         self.delete_dead();
         while self.compact() {
             self.prepare_segment();
             self.delete_dead();
         }
+        self.looked = self.shared.index.lock().readable;
     }
 
     /// Delete segments that nothing needs. One whose settles are needed for another that goes too waits until that one
@@ -264,7 +308,7 @@ impl Upkeep {
                 let dead = index.segments.iter().filter(|(_, state)| {
                     is_dead(state, index.synced_batch)
                         && state.needed_by.is_empty()
-                        && state.definitions_to <= self.stored_version
+                        && state.definitions_to <= self.kept_version
                 });
                 dead.map(|(number, _)| *number).collect()
             };
@@ -274,24 +318,33 @@ impl Upkeep {
         }
     }
 
-    /// If only changes of definitions keep a segment, write them to the snapshot.
+    /// If only changes of definitions keep a segment, write them to the snapshot, and to the one before it.
     fn store_needed_snapshot(&mut self) {
         let needed = {
             let index = self.shared.index.lock();
-            index.segments.values().any(|state| {
-                is_dead(state, index.synced_batch) && state.definitions_to > self.stored_version
-            })
+            let dead = index
+                .segments
+                .values()
+                .filter(|state| is_dead(state, index.synced_batch) && state.needed_by.is_empty());
+            dead.map(|state| state.definitions_to).max()
         };
-        if needed {
-            let changes = self.shared.upkeep.take_changes();
-            self.take_changes(changes);
-            if self.snapshot.version > self.stored_version {
-                self.store_snapshot();
+        if needed.is_none_or(|version| version <= self.kept_version) {
+            return;
+        }
+        let changes = self.shared.upkeep.take_changes();
+        self.take_changes(changes);
+        while needed.is_some_and(|version| version > self.kept_version) {
+            if !self.store_snapshot() {
+                return;
             }
         }
     }
 
     fn delete(&mut self, doomed: &[u32]) -> bool {
+        // Held to the end of this.
+        let Some(_held) = backup::hold_off(&self.folder) else {
+            return false;
+        };
         for number in doomed {
             let path = segment::path(&self.segments, *number);
             if let Err(error) = self.disk.remove(&path) {

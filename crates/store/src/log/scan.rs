@@ -123,24 +123,21 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Where the next good record after the bad place `at` stands: where the bad one's length says, else wherever one
-    /// is found.
+    /// Where the next good record after the bad place `at` stands. The bad one's length is believed only where a search
+    /// finds nothing before: it may be what is damaged, and would lead past good ones.
     fn next_record(&mut self, at: u64) -> Option<u64> {
         let rest = self.octets.get(index(at)..).unwrap_or(&[]);
-        if let Some(len) = announced_len(rest) {
-            let next = at + wide(len);
-            if self.probe(next).is_some() {
-                return Some(next);
-            }
-        }
+        let announced = announced_len(rest).map(|len| at + wide(len));
+        let announced = announced.filter(|next| self.probe(*next).is_some());
+        let end = announced.map_or(self.octets.len(), index);
         let mut next = at + wide(ALIGNMENT);
-        while index(next) + RECORD_HEADER <= self.octets.len() && self.budget > 0 {
+        while index(next) + RECORD_HEADER <= end && self.budget > 0 {
             if self.probe(next).is_some() {
                 return Some(next);
             }
             next += wide(ALIGNMENT);
         }
-        None
+        announced
     }
 
     /// Whether a batch that begins at `from` or later says that `at` was synced before.

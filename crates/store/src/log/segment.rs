@@ -11,7 +11,17 @@ use crate::octets::Octets;
 pub(crate) const SEGMENT_HEADER: u64 = 40;
 const SEGMENT_HEADER_LEN: usize = 40;
 const MAGIC: &[u8; 8] = b"LEVERSEG";
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
+
+/// What the first octets of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Header(Header),
+    /// It is a segment, and of another version.
+    Version(u32),
+    /// No header, or a damaged one.
+    Nothing,
+}
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,24 +45,36 @@ impl Header {
         out
     }
 
-    /// The header at the start of `octets`, if it is whole.
-    pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
+    /// The header at the start of `octets`.
+    pub(crate) fn find(octets: &[u8]) -> Found {
+        Self::parse(octets).unwrap_or(Found::Nothing)
+    }
+
+    fn parse(octets: &[u8]) -> Option<Found> {
         let octets = octets.get(..SEGMENT_HEADER_LEN)?;
         let (head, crc) = octets.split_at_checked(SEGMENT_HEADER_LEN - 4)?;
         if crc32c::crc32c(head).to_le_bytes() != crc {
             return None;
         }
         let mut head = Octets(head.strip_prefix(MAGIC)?);
-        if head.take_u32()? != VERSION {
-            return None;
+        let version = head.take_u32()?;
+        if version != VERSION {
+            return Some(Found::Version(version));
         }
         let salt = head.take_u32()?;
         let segment = u32::try_from(head.take_u64()?).ok()?;
         let epoch = head.take_u64()?;
-        Some(Self {
+        Some(Found::Header(Self {
             seal: Seal { salt, segment },
             epoch,
-        })
+        }))
+    }
+
+    /// The header of the file at `path`.
+    pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
+        let mut octets = [0; SEGMENT_HEADER_LEN];
+        disk.open(path, false)?.read_at(&mut octets, 0)?;
+        Ok(Self::find(&octets))
     }
 }
 

@@ -16,6 +16,9 @@ use crate::octets::wide;
 /// A buffer that grew larger than this for one batch is given back afterwards.
 const BUFFER_KEPT: usize = 4 << 20;
 
+/// A store on a full disk opens with a first segment of this size if it must: room for many settles.
+const FIRST_BYTES_MIN: u64 = 4096;
+
 /// Why nothing could be written.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -100,6 +103,23 @@ impl Supply {
         Ok(file)
     }
 
+    /// Make the first segment of an opening: on a full disk a smaller one, so that what would free the disk can be
+    /// served. Returns also how much of it is reserved.
+    fn take_first(&self, number: u32) -> io::Result<(Box<dyn LogFile>, u64)> {
+        let mut octets = self.segment_bytes;
+        loop {
+            match self.create_with(number, octets) {
+                Err(error) if is_out_of_room(&error) && octets / 2 >= FIRST_BYTES_MIN => {
+                    octets /= 2;
+                }
+                made => {
+                    self.spare.lock().taken = number;
+                    return made.map(|file| (file, octets));
+                }
+            }
+        }
+    }
+
     /// Remove a segment that was made and not used.
     pub(crate) fn discard(&self) {
         if let Some((number, file)) = self.spare.lock().made.take() {
@@ -110,11 +130,15 @@ impl Supply {
     }
 
     fn create(&self, number: u32) -> io::Result<Box<dyn LogFile>> {
+        self.create_with(number, self.segment_bytes)
+    }
+
+    fn create_with(&self, number: u32, octets: u64) -> io::Result<Box<dyn LogFile>> {
         let header = Header {
             seal: self.seal(number),
             epoch: self.epoch,
         };
-        segment::create(&*self.disk, &self.folder, header, self.segment_bytes)
+        segment::create(&*self.disk, &self.folder, header, octets)
     }
 
     fn seal(&self, number: u32) -> Seal {
@@ -165,10 +189,10 @@ pub(crate) struct Writer {
 impl Writer {
     /// Start with a fresh segment `number`.
     pub(crate) fn start(supply: Arc<Supply>, number: u32, syncing: bool) -> io::Result<Self> {
-        let file = supply.take(number)?;
+        let (file, reserved) = supply.take_first(number)?;
         Ok(Self {
             seal: supply.seal(number),
-            reserved: supply.segment_bytes,
+            reserved,
             supply,
             file,
             buffer: Vec::new(),

@@ -214,6 +214,12 @@ fn the_snapshot_can_be_missing_or_broken() {
         is_intact(&folder, queue, "snapshot broken");
         fs::remove_file(&snapshot).unwrap();
         is_intact(&folder, queue, "snapshot removed");
+        // The other one and the log are enough, without sled too.
+        fs::write(&snapshot, b"").unwrap();
+        fs::remove_dir_all(folder.path().join("sled")).unwrap();
+        is_intact(&folder, queue, "snapshot and sled broken");
+        fs::write(folder.path().join("definitions.snapshot.2"), vec![0; 99]).unwrap();
+        is_intact(&folder, queue, "the other one broken");
     }
 }
 
@@ -229,6 +235,7 @@ fn without_any_definitions_the_messages_are_not_taken_for_garbage() {
     // What the log still has of the first opening is gone; the rest begins with a later version.
     let oldest = folder.segments().remove(0);
     fs::remove_file(folder.path().join("definitions.snapshot")).unwrap();
+    fs::remove_file(folder.path().join("definitions.snapshot.2")).unwrap();
     fs::remove_dir_all(folder.path().join("sled")).unwrap();
     let aside = folder.path().join("aside");
     if folder.segments().len() > 1 {

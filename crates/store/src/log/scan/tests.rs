@@ -149,3 +149,17 @@ fn a_segment_that_is_all_garbage_is_given_up_soon() {
     assert_eq!(scanned.damage.len(), 1);
     assert!(begun.elapsed() < std::time::Duration::from_secs(5));
 }
+
+#[test]
+fn a_damaged_length_does_not_lead_past_good_records() {
+    let (whole, starts) = segment(&[6], b"some body");
+    for skipped in 2..4 {
+        let mut octets = whole.clone();
+        // The second record now seems to end where a later one does.
+        let length = u32::try_from(starts[1 + skipped] - starts[1] - 8).unwrap();
+        octets[starts[1]..starts[1] + 4].copy_from_slice(&length.to_le_bytes());
+        let (found, scanned) = seqs(&octets, false);
+        assert_eq!(found, [0, 2, 3, 4, 5]);
+        assert_eq!(scanned.damage.len(), 1);
+    }
+}
