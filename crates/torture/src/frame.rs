@@ -50,7 +50,11 @@ impl Frame {
 fn put(out: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
     out.push(kind);
     out.extend(channel.to_be_bytes());
-    out.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend(
+        u32::try_from(payload.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
     out.extend(payload);
     out.push(END);
 }

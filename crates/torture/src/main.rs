@@ -93,13 +93,20 @@ fn torture(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     let folder = match &options.data_dir {
         Some(folder) => folder.clone(),
         None => temporary
-            .insert(tempfile::Builder::new().prefix("leveret-torture-").tempdir()?)
+            .insert(
+                tempfile::Builder::new()
+                    .prefix("leveret-torture-")
+                    .tempdir()?,
+            )
             .path()
             .to_owned(),
     };
     fs::create_dir_all(&folder)?;
     if fs::read_dir(&folder)?.next().is_some() {
-        return Err(io::Error::other(format!("{} is not empty", folder.display())));
+        return Err(io::Error::other(format!(
+            "{} is not empty",
+            folder.display()
+        )));
     }
     writeln!(
         out,

@@ -76,7 +76,13 @@ mod tests {
         let plan = blows(20, 5, 4, &mut Random::new(1));
         let count = |blow| plan.iter().filter(|other| **other == blow).count();
         assert_eq!(
-            [Blow::Kill, Blow::KillAfterAnswer, Blow::KillInRecovery, Blow::Stop].map(count),
+            [
+                Blow::Kill,
+                Blow::KillAfterAnswer,
+                Blow::KillInRecovery,
+                Blow::Stop
+            ]
+            .map(count),
             [14, 6, 5, 4]
         );
         assert_eq!(plan, blows(20, 5, 4, &mut Random::new(1)));

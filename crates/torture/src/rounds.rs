@@ -211,6 +211,7 @@ impl<'a, W: Write> Run<'a, W> {
         let at = self.clock.now();
         let end = if blow == Blow::Stop {
             self.count_stop(process.stop()?);
+            self.checker.stopping(at);
             End::Stop { at }
         } else {
             process.kill()?;
@@ -223,7 +224,10 @@ impl<'a, W: Write> Run<'a, W> {
             self.checker.report(Kind::Refused, trouble);
         }
         self.checker.end_life(end);
-        self.keep(format!("load, then {} at {at} ns", blow.word()), seen.entries);
+        self.keep(
+            format!("load, then {} at {at} ns", blow.word()),
+            seen.entries,
+        );
         match blow {
             Blow::Kill => self.blows.kills += 1,
             Blow::KillAfterAnswer => self.blows.kills_after_answer += 1,

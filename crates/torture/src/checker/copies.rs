@@ -207,7 +207,13 @@ impl Copies {
     }
 
     /// A message was rejected elsewhere and comes here, if the rejection arrives.
-    pub(super) fn expect_letter(&mut self, message: MessageId, letter: Letter, life: u32, at: Nanos) {
+    pub(super) fn expect_letter(
+        &mut self,
+        message: MessageId,
+        letter: Letter,
+        life: u32,
+        at: Nanos,
+    ) {
         self.gone.remove(&message);
         let mut copy = self.new_copy(letter.persistent, life, at);
         copy.confirmed = letter.confirmed;
@@ -234,9 +240,9 @@ impl Copies {
         self.consumed_until = Nanos::MAX;
     }
 
-    /// A consumer ends: what it had is back. One that was `alone` has left nothing.
-    pub(super) fn give_back(&mut self, consumer: ConsumerId, at: Nanos, alone: bool) {
-        self.stops += u32::from(!alone);
+    /// A consumer ends: what it had is back.
+    pub(super) fn give_back(&mut self, consumer: ConsumerId, at: Nanos) {
+        self.stops += 1;
         self.consumers = self.consumers.saturating_sub(1);
         if self.consumers == 0 {
             self.consumed_until = at;
@@ -245,6 +251,14 @@ impl Copies {
             if copy.out == Some(consumer) {
                 copy.out = None;
             }
+        }
+    }
+
+    /// A delivery at a time when connections are closed one after the other.
+    pub(super) fn deliver_while_stopping(&mut self, message: MessageId, at: Nanos) {
+        if let Some(copy) = self.live.get_mut(&message) {
+            copy.deliveries += 1;
+            copy.fresh.push(at);
         }
     }
 

@@ -41,7 +41,9 @@ pub(crate) struct Definitions {
 
 impl Definitions {
     pub(crate) fn queues(&self) -> impl Iterator<Item = (Presence, &QueueDefinition)> {
-        self.queues.values().map(|(presence, queue)| (*presence, queue))
+        self.queues
+            .values()
+            .map(|(presence, queue)| (*presence, queue))
     }
 
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = (Presence, &ExchangeDefinition)> {

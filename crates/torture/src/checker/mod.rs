@@ -25,7 +25,9 @@ pub(crate) use self::tally::Tally;
 pub(crate) use self::violation::{Kind, Violation};
 
 use self::copies::{Copies, Ended, Letter, Seen};
-use crate::log::{ConsumerId, Entry, Happening, Nanos, Operation, QueueDefinition, QueueId, Settlement};
+use crate::log::{
+    ConsumerId, Entry, Happening, Nanos, Operation, QueueDefinition, QueueId, Settlement,
+};
 use crate::message::MessageId;
 
 /// What is allowed.
@@ -81,6 +83,8 @@ pub(crate) struct Checker {
     /// The last number of each publisher that a consumer has seen, of those that are in order.
     positions: HashMap<(ConsumerId, u32), u64>,
     consumers: HashMap<ConsumerId, QueueId>,
+    /// From when on the broker closes connections, one after the other.
+    stopping: Nanos,
     violations: Vec<Violation>,
     tally: Tally,
 }
@@ -99,6 +103,7 @@ impl Checker {
             alone: BTreeSet::new(),
             positions: HashMap::new(),
             consumers: HashMap::new(),
+            stopping: Nanos::MAX,
             violations: Vec::new(),
             tally: Tally::default(),
         }
@@ -119,6 +124,13 @@ impl Checker {
     /// Something else that is wrong: the broker did not start, refused what it must take, ...
     pub(crate) fn report(&mut self, kind: Kind, text: String) {
         self.violations.push(Violation::new(kind, text));
+    }
+
+    /// In this life the broker was told at `at` to stop in order: what one connection had may go to
+    /// another that is not closed yet, and nobody can say which of the two has read it first. To be
+    /// said before the logs of that life are absorbed.
+    pub(crate) fn stopping(&mut self, at: Nanos) {
+        self.stopping = at;
     }
 
     /// What clients did and saw, in order of time.
@@ -152,8 +164,7 @@ impl Checker {
                 self.consumers.insert(*consumer, *queue);
                 if *alone {
                     self.alone.insert(*consumer);
-                }
-                if let Some(copies) = self.queues.get_mut(queue) {
+                } else if let Some(copies) = self.queues.get_mut(queue) {
                     copies.consume();
                 }
             }
@@ -238,11 +249,12 @@ impl Checker {
     }
 
     fn stopped(&mut self, at: Nanos, consumer: ConsumerId) {
-        let alone = self.alone.remove(&consumer);
-        if let Some(queue) = self.consumers.remove(&consumer)
-            && let Some(copies) = self.queues.get_mut(&queue)
+        let queue = self.consumers.remove(&consumer);
+        // One that was alone has left nothing.
+        if !self.alone.remove(&consumer)
+            && let Some(copies) = queue.and_then(|queue| self.queues.get_mut(&queue))
         {
-            copies.give_back(consumer, at, alone);
+            copies.give_back(consumer, at);
         }
     }
 
@@ -255,8 +267,14 @@ impl Checker {
         };
         let highest = self.numbers.get(&message.publisher).copied();
         if highest.is_none_or(|highest| message.number > highest) {
-            let text = format!("{message} came from {} and was never published", copies.name());
+            let text = format!(
+                "{message} came from {} and was never published",
+                copies.name()
+            );
             return self.report(Kind::Unknown, text);
+        }
+        if seen.at >= self.stopping {
+            return copies.deliver_while_stopping(message, seen.at);
         }
         let found = copies.deliver(message, seen, self.life, &mut self.tally);
         let in_order = !copies.is_for_letters
@@ -281,9 +299,8 @@ impl Checker {
             *position = message.number;
             return;
         }
-        let text = format!(
-            "{message} came from {queue} after number {position} of the same publisher"
-        );
+        let text =
+            format!("{message} came from {queue} after number {position} of the same publisher");
         self.violations
             .push(Violation::new(Kind::Order, text).of_message(message));
     }
@@ -378,7 +395,9 @@ impl Checker {
     }
 
     fn name(&self, queue: QueueId) -> &str {
-        self.queues.get(&queue).map_or("a deleted queue", Copies::name)
+        self.queues
+            .get(&queue)
+            .map_or("a deleted queue", Copies::name)
     }
 
     /// The broker is gone; the next life begins.
@@ -415,6 +434,7 @@ impl Checker {
         self.positions.clear();
         self.consumers.clear();
         self.covered = 0;
+        self.stopping = Nanos::MAX;
         self.life += 1;
     }
 

@@ -10,9 +10,7 @@ use super::{PUBLISHERS, Scene};
 use crate::checker::{Definitions, Presence};
 use crate::client::{Client, Failure};
 use crate::frame::Outgoing;
-use crate::log::{
-    Binding, ExchangeDefinition, Happening, Operation, QueueDefinition, Recorder,
-};
+use crate::log::{Binding, ExchangeDefinition, Happening, Operation, QueueDefinition, Recorder};
 use crate::random::Random;
 use crate::requests::select_confirms;
 use crate::topology::SHARED_EXCHANGES;
@@ -98,7 +96,11 @@ impl Definer {
 
     fn queue_change(&self, scene: &Scene, random: &mut Random) -> Option<Operation> {
         let durable = random.chance(85);
-        let place = if durable { random.below(QUEUES) } else { QUEUES };
+        let place = if durable {
+            random.below(QUEUES)
+        } else {
+            QUEUES
+        };
         let name = format!("definer.{}.q{place}", self.number);
         if self.queues.iter().any(|queue| queue.name == name) {
             // Queues live longer than they are missing.

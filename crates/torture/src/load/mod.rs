@@ -108,9 +108,11 @@ impl Load {
         };
         for publisher in 0..PUBLISHERS {
             let (scene, random) = (scene.clone(), random.fork());
-            load.spawn(format!("publisher {publisher}"), scene, move |scene, log| {
-                publisher::work(scene, log, publisher, random)
-            });
+            load.spawn(
+                format!("publisher {publisher}"),
+                scene,
+                move |scene, log| publisher::work(scene, log, publisher, random),
+            );
         }
         for queue in scene.topology.queues.iter().take(WORKED) {
             // Some queues have none, so that their backlogs grow.
