@@ -68,7 +68,7 @@ struct Options {
     /// kept if something is wrong]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Delete a part of the message log at each restart, to see that the loss is noticed
+    /// Delete a part of the message log after the last round, to see that the loss is noticed
     #[arg(long, hide = true)]
     sabotage: bool,
 }
@@ -126,7 +126,7 @@ fn torture(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     let mut run = Run::new(work, &options.leveret, &folder, out);
     run.run();
     let table = report::table(&run.checker, &run.blows);
-    let wrong = report::violations(run.checker.violations(), run.kept.iter());
+    let wrong = report::violations(run.checker.violations(), &run.kept);
     writeln!(out, "{table}")?;
     if wrong.is_empty() {
         writeln!(out, "seed {seed}: nothing is wrong")?;

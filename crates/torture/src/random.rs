@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A generator of evenly spread numbers (SplitMix64).
+/// A generator of evenly spread numbers (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

@@ -1,6 +1,6 @@
 //! What is said of a run.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -40,62 +40,58 @@ pub(crate) fn round(
 
 /// The table at the end.
 pub(crate) fn table(checker: &Checker, blows: &Blows) -> String {
-    let tally = checker.tally();
-    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
-    for violation in checker.violations() {
-        *kinds.entry(violation.kind).or_default() += 1;
+    let rows = blow_rows(blows)
+        .into_iter()
+        .chain(work_rows(checker.tally()))
+        .chain(verdict_rows(checker));
+    let mut text = String::new();
+    for (name, value) in rows {
+        // A String takes all that is written.
+        let _ = writeln!(text, "{name:<50} {value:>12}");
     }
-    let of = |kind: Kind| kinds.get(&kind).copied().unwrap_or(0);
-    let millis = |nanos: u64| format!("{} ms", nanos.div_ceil(1_000_000));
-    let rows: Vec<(&str, String)> = vec![
+    text
+}
+
+type Row = (&'static str, String);
+
+fn blow_rows(blows: &Blows) -> Vec<Row> {
+    let under_load = blows.kills + blows.kills_after_answer + blows.recovery_rounds;
+    vec![
+        ("kills under load", under_load.to_string()),
+        ("  right after an -ok", blows.kills_after_answer.to_string()),
         (
-            "kills under load",
-            (blows.kills + blows.kills_after_answer + blows.recovery_rounds).to_string(),
-        ),
-        (
-            "  of them right after an -ok",
-            blows.kills_after_answer.to_string(),
-        ),
-        (
-            "  of them followed by kills in recovery",
+            "  followed by kills in recovery",
             blows.recovery_rounds.to_string(),
         ),
         ("kills in recovery", blows.recovery_kills.to_string()),
         (
-            "  of them before clients could connect",
+            "  before clients could connect",
             blows.recovery_kills_before_ready.to_string(),
         ),
         ("orderly stops under load", blows.stops.to_string()),
-        (
-            "  slowest stop",
-            format!("{} ms", blows.slowest_stop.as_millis()),
-        ),
+        ("  slowest stop", duration(blows.slowest_stop)),
         ("  stops over 10 s", blows.stops_over_10_s.to_string()),
-        (
-            "slowest start",
-            format!("{} ms", blows.slowest_start.as_millis()),
-        ),
+        ("slowest start", duration(blows.slowest_start)),
+    ]
+}
+
+fn work_rows(tally: &Tally) -> Vec<Row> {
+    vec![
         ("messages published", tally.published.to_string()),
         ("messages confirmed", tally.confirmed.to_string()),
         (
-            "  of them to be kept over a restart",
+            "  that must outlive a restart",
             tally.confirmed_lasting.to_string(),
         ),
         ("deliveries", tally.delivered.to_string()),
         ("  marked as redelivered", tally.redelivered.to_string()),
-        ("acknowledged", tally.acked.to_string()),
-        ("rejected", tally.rejected.to_string()),
-        ("given back", tally.requeued.to_string()),
+        ("messages acknowledged", tally.acked.to_string()),
+        ("messages rejected", tally.rejected.to_string()),
+        ("messages given back", tally.requeued.to_string()),
         (
             "declares, binds, unbinds, deletes answered",
             tally.definitions.to_string(),
         ),
-        ("confirmed messages lost", of(Kind::Lost).to_string()),
-        (
-            "declares, binds, unbinds, deletes undone",
-            of(Kind::Undone).to_string(),
-        ),
-        ("messages out of order", of(Kind::Order).to_string()),
         (
             "settled messages back after a kill",
             tally.returned.to_string(),
@@ -105,57 +101,78 @@ pub(crate) fn table(checker: &Checker, blows: &Blows) -> String {
             millis(tally.returned_oldest),
         ),
         (
-            "  of them known to have reached the broker",
+            "  known to have reached the broker",
             tally.returned_arrived.to_string(),
         ),
         (
-            "  oldest of those, from when that was known",
+            "  oldest of those, from when it was known",
             millis(tally.returned_oldest_arrived),
         ),
-        ("  older than allowed", of(Kind::Returned).to_string()),
         (
-            "back after a stop, the ack still on its way",
+            "back after a stop, the ack on its way",
             tally.returned_after_stop.to_string(),
         ),
+    ]
+}
+
+fn verdict_rows(checker: &Checker) -> Vec<Row> {
+    let of = |kinds: &[Kind]| {
+        let violations = checker.violations().iter();
+        let count = violations.filter(|one| kinds.contains(&one.kind)).count();
+        count.to_string()
+    };
+    vec![
+        ("WRONG: confirmed messages lost", of(&[Kind::Lost])),
         (
-            "deliveries wrongly marked or not marked",
-            (of(Kind::Marked) + of(Kind::NotMarked)).to_string(),
+            "WRONG: declares, binds, unbinds, deletes undone",
+            of(&[Kind::Undone]),
         ),
-        ("wrong delivery counts", of(Kind::DeliveryCount).to_string()),
-        ("delivered twice", of(Kind::Twice).to_string()),
-        ("wrong bodies", of(Kind::WrongBody).to_string()),
+        ("WRONG: messages out of order", of(&[Kind::Order])),
         (
-            "never published, or to another queue",
-            (of(Kind::Unknown) + of(Kind::Misrouted)).to_string(),
+            "WRONG: acks undone that were too old",
+            of(&[Kind::Returned]),
         ),
         (
-            "transient messages that survived",
-            of(Kind::Survived).to_string(),
+            "WRONG: deliveries marked or not marked",
+            of(&[Kind::Marked, Kind::NotMarked]),
         ),
-        ("wrong message counts", of(Kind::Count).to_string()),
+        ("WRONG: delivery counts", of(&[Kind::DeliveryCount])),
+        ("WRONG: delivered twice", of(&[Kind::Twice])),
+        ("WRONG: bodies", of(&[Kind::WrongBody])),
         (
-            "refusals and failures of the broker",
-            (of(Kind::Refused) + of(Kind::Broker)).to_string(),
+            "WRONG: never published, or to another queue",
+            of(&[Kind::Unknown, Kind::Misrouted]),
         ),
-    ];
-    let mut text = String::new();
-    for (name, value) in rows {
-        // A String takes all that is written.
-        let _ = writeln!(text, "{name:<44} {value:>12}");
-    }
-    text
+        (
+            "WRONG: transient messages that survived",
+            of(&[Kind::Survived]),
+        ),
+        ("WRONG: message counts", of(&[Kind::Count])),
+        (
+            "WRONG: refusals, and failures of the broker",
+            of(&[Kind::Refused, Kind::Broker]),
+        ),
+    ]
+}
+
+fn duration(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+fn millis(nanos: u64) -> String {
+    format!("{} ms", nanos.div_ceil(1_000_000))
 }
 
 /// The first violations with what is known of them, told from the logs of the last lives.
-pub(crate) fn violations<'a>(
+pub(crate) fn violations(
     violations: &[Violation],
-    logs: impl Iterator<Item = &'a (String, Vec<Entry>)> + Clone,
+    logs: &VecDeque<(String, Vec<Entry>)>,
 ) -> String {
     let mut text = String::new();
     for violation in violations.iter().take(TOLD) {
         let _ = writeln!(text, "{violation}");
         let mut lines = 0;
-        for (what, entries) in logs.clone() {
+        for (what, entries) in logs {
             let concerned: Vec<&Entry> = entries
                 .iter()
                 .filter(|entry| concerns(entry, violation))

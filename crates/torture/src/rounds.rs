@@ -39,7 +39,7 @@ pub(crate) struct Work {
     /// Messages a second of each publisher.
     pub(crate) rate: u64,
     pub(crate) tolerance: Duration,
-    /// Delete a segment of the log between two lives, to see that it is noticed.
+    /// Delete a segment of the log before the last start, to see that it is noticed.
     pub(crate) sabotage: bool,
 }
 
@@ -129,6 +129,9 @@ impl<'a, W: Write> Run<'a, W> {
             let before = *self.checker.tally();
             let began = Instant::now();
             self.one_round(process, address, blow)?;
+            if self.work.sabotage && at + 1 == rounds {
+                self.delete_a_segment()?;
+            }
             (process, address) = self.start()?;
             let draining = if at + 1 == rounds {
                 Draining::All
@@ -233,9 +236,6 @@ impl<'a, W: Write> Run<'a, W> {
             Blow::KillAfterAnswer => self.blows.kills_after_answer += 1,
             Blow::KillInRecovery => self.kill_in_recovery()?,
             Blow::Stop => self.blows.stops += 1,
-        }
-        if self.work.sabotage {
-            self.delete_a_segment()?;
         }
         Ok(())
     }

@@ -410,10 +410,8 @@ impl Copy {
     fn standing(&self, life: u32) -> Standing {
         match self.settle {
             Some(settle) if settle.life == life => Standing::No,
-            Some(_) => Standing::May,
-            None if self.doubtful => Standing::May,
-            None if self.confirmed || self.recovered => Standing::Must,
-            None => Standing::May,
+            None if !self.doubtful && (self.confirmed || self.recovered) => Standing::Must,
+            _ => Standing::May,
         }
     }
 

@@ -26,8 +26,7 @@ impl Inspection<'_> {
         for queue in queues {
             let idle = queue.name.starts_with("idle");
             let limit = match (draining, random.below(100)) {
-                (Draining::All, _) => None,
-                (_, 0..10) => None,
+                (Draining::All, _) | (_, 0..10) => None,
                 (_, 10..40) if !idle => None,
                 (_, 40..60) => Some(1 + random.below(500)),
                 _ => continue,

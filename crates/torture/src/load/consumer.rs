@@ -75,7 +75,7 @@ impl Consumer<'_> {
             let idle = came.is_none();
             self.take(came)?;
             while self.held.len() > keeps {
-                self.settle(random)?;
+                self.settle(random);
             }
             if idle || random.chance(1) {
                 keeps = random.index(usize::from(limit));
@@ -120,10 +120,10 @@ impl Consumer<'_> {
     }
 
     /// Settle some of what is held.
-    fn settle(&mut self, random: &mut Random) -> Result<(), Failure> {
+    fn settle(&mut self, random: &mut Random) {
         let at = random.index(self.held.len());
         let Some((tag, message)) = self.held.get(at).copied() else {
-            return Ok(());
+            return;
         };
         match random.below(100) {
             0..15 => {
@@ -132,7 +132,7 @@ impl Consumer<'_> {
                     self.unsynced += 1;
                 }
                 self.client.send(ack(tag, true));
-                return Ok(());
+                return;
             }
             15..22 => {
                 note_settled(self.log, self.id, self.queue, message, Settlement::Requeue);
@@ -157,7 +157,6 @@ impl Consumer<'_> {
         }
         self.unsynced += 1;
         self.held.remove(at);
-        Ok(())
     }
 
     /// Close the channel: what is held goes back.

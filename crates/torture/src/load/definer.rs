@@ -123,7 +123,11 @@ impl Definer {
         }
         Operation::DeclareExchange(ExchangeDefinition {
             name,
-            kind: if place % 2 == 0 { "direct" } else { "topic" },
+            kind: if place.is_multiple_of(2) {
+                "direct"
+            } else {
+                "topic"
+            },
             durable: place < EXCHANGES,
         })
     }
@@ -184,10 +188,10 @@ impl Definer {
             .iter()
             .filter(|binding| binding.queue == queue.name)
             .collect();
-        let binding = random.pick(&bindings).filter(|_| random.clone().chance(70));
-        let (exchange, key) = match binding {
-            Some(binding) => (binding.exchange.as_str(), binding.key.as_str()),
-            None => ("", queue.name.as_str()),
+        let through_exchange = random.chance(70);
+        let (exchange, key) = match random.pick(&bindings) {
+            Some(binding) if through_exchange => (binding.exchange.as_str(), binding.key.as_str()),
+            _ => ("", queue.name.as_str()),
         };
         for _ in 0..=random.below(10) {
             let message = scene.numbers.message(PUBLISHERS + self.number);
