@@ -68,6 +68,8 @@ pub(crate) enum Operation {
     DeleteExchange(String),
     Bind(Binding),
     Unbind(Binding),
+    /// queue.purge.
+    Purge(String),
 }
 
 /// What a consumer does with a message in the end.
@@ -162,7 +164,9 @@ impl Entry {
             Happening::Asked(operation) | Happening::Done(operation) => match operation {
                 Operation::DeclareQueue(queue) => queue.name == name,
                 Operation::DeclareExchange(exchange) => exchange.name == name,
-                Operation::DeleteQueue(other) | Operation::DeleteExchange(other) => other == name,
+                Operation::DeleteQueue(other)
+                | Operation::DeleteExchange(other)
+                | Operation::Purge(other) => other == name,
                 Operation::Bind(binding) | Operation::Unbind(binding) => {
                     binding.queue == name || binding.exchange == name || binding.key == name
                 }

@@ -158,6 +158,10 @@ impl Client {
             }
             Operation::Bind(binding) => self.call(bind(binding)),
             Operation::Unbind(binding) => self.call(unbind(binding)),
+            Operation::Purge(name) => self.call(queue::AMQPMethod::Purge(queue::Purge {
+                queue: name.as_str().into(),
+                nowait: false,
+            })),
         }
     }
 

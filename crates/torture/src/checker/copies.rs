@@ -199,6 +199,19 @@ impl Copies {
         }
     }
 
+    /// It was emptied, while nothing of it was out: as if all were acknowledged.
+    pub(super) fn purge(&mut self, at: Nanos, life: u32) {
+        for copy in self.live.values_mut() {
+            copy.settle.get_or_insert(Settle {
+                how: Settlement::Ack,
+                at,
+                life,
+                arrived: Some(at),
+                ended: None,
+            });
+        }
+    }
+
     pub(super) fn letter(&self, message: MessageId) -> Option<Letter> {
         self.live.get(&message).map(|copy| Letter {
             persistent: copy.persistent,

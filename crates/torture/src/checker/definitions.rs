@@ -79,6 +79,7 @@ impl Definitions {
     pub(super) fn ask(&mut self, operation: &Operation) {
         let presence = self.presence_of(operation);
         let settled = match operation {
+            Operation::Purge(_) => return,
             Operation::DeclareQueue(_) | Operation::DeclareExchange(_) | Operation::Bind(_) => {
                 Presence::Present
             }
@@ -97,6 +98,7 @@ impl Definitions {
                 self.set(operation, Presence::Present);
             }
             Operation::Unbind(_) => self.set(operation, Presence::Absent),
+            Operation::Purge(_) => {}
             Operation::DeleteQueue(name) => {
                 self.set(operation, Presence::Absent);
                 self.unbind_where(|binding| binding.queue == *name);
@@ -111,7 +113,7 @@ impl Definitions {
     fn presence_of(&self, operation: &Operation) -> Presence {
         match operation {
             Operation::DeclareQueue(queue) => self.queue_presence(&queue.name),
-            Operation::DeleteQueue(name) => self.queue_presence(name),
+            Operation::DeleteQueue(name) | Operation::Purge(name) => self.queue_presence(name),
             Operation::DeclareExchange(exchange) => self.exchange_presence(&exchange.name),
             Operation::DeleteExchange(name) => self.exchange_presence(name),
             Operation::Bind(binding) | Operation::Unbind(binding) => self
@@ -128,7 +130,7 @@ impl Definitions {
                 self.queues
                     .insert(queue.name.clone(), (presence, queue.clone()));
             }
-            Operation::DeleteQueue(name) => {
+            Operation::DeleteQueue(name) | Operation::Purge(name) => {
                 if let Some(known) = self.queues.get_mut(name) {
                     known.0 = presence;
                 }

@@ -197,7 +197,7 @@ impl Checker {
             } => self.settled(at, *consumer, *queue, *message, *how),
             Happening::Synced { consumer, asked } => self.synced(at, *consumer, *asked),
             Happening::Asked(operation) => self.asked(operation),
-            Happening::Done(operation) => self.done(operation),
+            Happening::Done(operation) => self.done(at, operation),
         }
     }
 
@@ -352,7 +352,7 @@ impl Checker {
     }
 
     fn asked(&mut self, operation: &Operation) {
-        if let Operation::DeleteQueue(name) = operation
+        if let Operation::DeleteQueue(name) | Operation::Purge(name) = operation
             && let Some(copies) = self.queue_named(name)
         {
             copies.owe_nothing();
@@ -363,7 +363,14 @@ impl Checker {
         }
     }
 
-    fn done(&mut self, operation: &Operation) {
+    fn done(&mut self, at: Nanos, operation: &Operation) {
+        if let Operation::Purge(name) = operation {
+            let life = self.life;
+            if let Some(copies) = self.queue_named(name) {
+                copies.purge(at, life);
+            }
+            return;
+        }
         self.tally.definitions += 1;
         if let Operation::DeclareQueue(queue) = operation {
             self.make_room(queue);

@@ -1,4 +1,5 @@
-//! A client that declares, binds, unbinds and deletes things of its own, and publishes to them.
+//! A client that declares, binds, unbinds, purges and deletes things of its own, and publishes to
+//! them.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -104,7 +105,11 @@ impl Definer {
         let name = format!("definer.{}.q{place}", self.number);
         if self.queues.iter().any(|queue| queue.name == name) {
             // Queues live longer than they are missing.
-            return random.chance(30).then_some(Operation::DeleteQueue(name));
+            return match random.below(10) {
+                0..3 => Some(Operation::DeleteQueue(name)),
+                3..5 => Some(Operation::Purge(name)),
+                _ => None,
+            };
         }
         Some(Operation::DeclareQueue(QueueDefinition {
             id: scene.numbers.queue(),
@@ -168,6 +173,7 @@ impl Definer {
             Operation::Unbind(binding) => {
                 self.bindings.remove(&binding);
             }
+            Operation::Purge(_) => {}
         }
     }
 

@@ -158,6 +158,33 @@ fn a_deleted_queue_owes_nothing_and_what_it_had_is_not_in_the_next_of_its_name()
 }
 
 #[test]
+fn an_old_purge_is_not_undone_and_one_that_was_not_answered_may_be() {
+    let purge = Operation::Purge("q".to_owned());
+    let purged = |wait: Nanos, answered: bool, messages: &[(u64, bool)]| {
+        let mut story = Story::defined();
+        story.put(1, QueueId(100));
+        if answered {
+            story.done(purge.clone());
+        } else {
+            story.note(Happening::Asked(purge.clone()));
+        }
+        story.put(2, QueueId(100));
+        story.wait(wait);
+        story.kill();
+        story.drain(QueueId(100), messages);
+        story
+    };
+    let (both, second) = ([(1, false), (2, false)], [(2, false)]);
+    purged(300 * MS, true, &second).expect(&[]);
+    purged(300 * MS, true, &both).expect(&[Kind::Returned]);
+    // The confirm of the second came after the purge-ok.
+    purged(100 * MS, true, &both).expect(&[Kind::Returned]);
+    purged(300 * MS, false, &both).expect(&[]);
+    purged(300 * MS, false, &second).expect(&[]);
+    purged(300 * MS, false, &[]).expect(&[Kind::Lost]);
+}
+
+#[test]
 fn a_queue_whose_delete_was_not_answered_may_be_empty() {
     let mut story = Story::defined();
     story.put(1, QueueId(100));
