@@ -165,3 +165,54 @@ fn size(random: &mut Random) -> usize {
     };
     random.index(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Clock;
+
+    fn window() -> Window {
+        let mut window = Window::new();
+        for number in 1..=5 {
+            window.push(MessageId {
+                publisher: 0,
+                number,
+            });
+        }
+        window
+    }
+
+    /// Numbers of the confirmed, and negative ones of the refused.
+    fn told(log: &mut Recorder) -> Vec<i64> {
+        let number = |message: MessageId| i64::try_from(message.number).unwrap();
+        log.take()
+            .into_iter()
+            .filter_map(|entry| match entry.what {
+                Happening::Confirmed { message } => Some(number(message)),
+                Happening::Refused { message } => Some(-number(message)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn confirms_come_one_by_one_in_runs_and_out_of_order() {
+        let mut window = window();
+        let mut log = Recorder::new(Clock::start());
+        window.confirm(2, false, true, &mut log);
+        assert_eq!((told(&mut log), window.len()), (vec![2], 4));
+        window.confirm(3, true, true, &mut log);
+        assert_eq!((told(&mut log), window.len()), (vec![1, 3], 2));
+        window.confirm(4, false, false, &mut log);
+        window.confirm(5, false, true, &mut log);
+        assert_eq!((told(&mut log), window.len()), (vec![-4, 5], 0));
+    }
+
+    #[test]
+    fn a_confirm_of_what_was_not_published_tells_nothing() {
+        let mut window = window();
+        let mut log = Recorder::new(Clock::start());
+        window.confirm(9, false, true, &mut log);
+        assert_eq!((told(&mut log), window.len()), (vec![], 5));
+    }
+}
