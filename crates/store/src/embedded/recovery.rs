@@ -81,6 +81,8 @@ struct Recovery<'a> {
     changes: Vec<(u64, Vec<Change>)>,
     /// Where sled says that the records of sealed segments end.
     ends: std::collections::BTreeMap<u32, u64>,
+    /// The segment at hand holds copies of messages that were marked as delivered before.
+    delivered_copies: bool,
     records: u64,
     damaged_records: u64,
     truncated_bytes: u64,
@@ -98,6 +100,7 @@ impl<'a> Recovery<'a> {
             newest_segment: 0,
             changes: Vec::new(),
             ends: std::collections::BTreeMap::new(),
+            delivered_copies: false,
             records: 0,
             damaged_records: 0,
             truncated_bytes: 0,
@@ -242,6 +245,10 @@ impl<'a> Recovery<'a> {
         }
         let seal = self.seal(number);
         let scanned = scan(octets, seal, newest, |record| self.take(number, record));
+        if std::mem::take(&mut self.delivered_copies) {
+            // A kill may have come between the copies and their marks.
+            self.index.keep_marks_of_copies(number);
+        }
         for Damage {
             offset,
             len,
@@ -372,6 +379,7 @@ impl<'a> Recovery<'a> {
                 body: record.body,
             };
             self.index.put_run(queue, &[written]);
+            self.delivered_copies |= self.index.is_delivered(queue, seq);
         }
     }
 
