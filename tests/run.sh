@@ -7,5 +7,15 @@ cd "$(dirname "$0")/.."
 cargo build --locked --bin leveret
 cargo test --locked --workspace
 export LEVERET_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/leveret"
+
+# Kills and stops under load (docs/durability.md): with a seed that stays, and with one that is drawn.
+cargo build --locked -p leveret-torture
+torture() {
+    "$LEVERET_BIN-torture" --leveret "$LEVERET_BIN" --kills 10 --recovery-kills 3 --stops 3 \
+        --seconds-per-round 0.6 --ack-tolerance 2000 "$@"
+}
+torture --seed 1
+torture
+
 INTEROP_EXTENSIONS=1 interop/run.sh
 interop/suites/run.sh --quick

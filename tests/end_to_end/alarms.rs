@@ -186,6 +186,25 @@ fn the_last_alarm_counts_and_metrics_show_each() {
 }
 
 #[test]
+fn a_disk_with_less_room_than_it_should_have_is_an_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::build(|builder| {
+        builder
+            .data_dir(folder.path())
+            .configure(|config| config.store.disk_free_limit = 1 << 60)
+    });
+    let begun = Instant::now();
+    while !server.running().broker().is_raised(Alarm::StoreLow) {
+        assert!(begun.elapsed() < PATIENCE, "nobody looks at the disk");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut client = server.client();
+    heard(&mut client);
+    client.publish_text(1, "q", "m");
+    expect_blocked(&mut client, "low on disk");
+}
+
+#[test]
 fn a_blocked_client_may_be_silent_and_gets_heartbeats() {
     let server = Server::start();
     let mut client = server.log_in(&Login {

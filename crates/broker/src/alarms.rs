@@ -24,6 +24,8 @@ pub enum Alarm {
     Memory,
     /// The store has refused a message for want of room: `low on disk`.
     StoreFull,
+    /// The store says that fewer octets are free than it is to leave: `low on disk`.
+    StoreLow,
 }
 
 impl Alarm {
@@ -32,6 +34,7 @@ impl Alarm {
             Self::FreeDisk => 1,
             Self::Memory => 1 << 1,
             Self::StoreFull => 1 << 2,
+            Self::StoreLow => 1 << 3,
         }
     }
 }
@@ -49,10 +52,16 @@ impl Alarms {
         self.raised.load(Ordering::SeqCst) & alarm.bit() != 0
     }
 
+    /// Is there too little room on the disk, for whatever cause?
+    fn is_low_on_disk(&self) -> bool {
+        [Alarm::FreeDisk, Alarm::StoreFull, Alarm::StoreLow]
+            .iter()
+            .any(|alarm| self.is_raised(*alarm))
+    }
+
     /// The reason that connection.blocked gives; none when there is no alarm. Two resources come in RabbitMQ's order.
     pub(crate) fn reason(&self) -> Option<&'static str> {
-        let disk = self.is_raised(Alarm::FreeDisk) || self.is_raised(Alarm::StoreFull);
-        match (disk, self.is_raised(Alarm::Memory)) {
+        match (self.is_low_on_disk(), self.is_raised(Alarm::Memory)) {
             (true, true) => Some("low on disk & memory"),
             (true, false) => Some("low on disk"),
             (false, true) => Some("low on memory"),
@@ -104,11 +113,23 @@ impl Broker {
         self.shared.alarms.is_raised(alarm)
     }
 
-    /// See whether the store has room, and raise or clear [`Alarm::StoreFull`]. To be called now and then; an alarm
-    /// is cleared once the store has had room for five seconds.
+    /// Is there an alarm for want of room on the disk?
+    pub fn is_low_on_disk(&self) -> bool {
+        self.shared.alarms.is_low_on_disk()
+    }
+
+    /// See whether the store has room, and raise or clear [`Alarm::StoreFull`] and [`Alarm::StoreLow`]. To be called
+    /// now and then; the first is cleared once the store has had room for five seconds, the second when the store
+    /// says so.
     pub fn check_store(&self, now: Time) {
         let alarms = &self.shared.alarms;
-        if self.shared.store.usage().full {
+        let usage = self.shared.store.usage();
+        if usage.low {
+            self.shared.raise(Alarm::StoreLow);
+        } else {
+            self.shared.clear(Alarm::StoreLow);
+        }
+        if usage.full {
             alarms.full_at.fetch_max(now.0, Ordering::Relaxed);
             self.shared.raise(Alarm::StoreFull);
         } else if now.since(Time(alarms.full_at.load(Ordering::Relaxed))) >= ROOM_FOR {

@@ -362,7 +362,7 @@ fn keeps(group: &DiscardGroup) -> bool {
 }
 
 fn alarms(families: &mut Families, broker: &leveret_broker::Broker) -> Written {
-    let disk = broker.is_raised(Alarm::FreeDisk) || broker.is_raised(Alarm::StoreFull);
+    let disk = broker.is_low_on_disk();
     families.gauge(
         "rabbitmq_alarms_memory_used_watermark",
         "is 1 if VM memory watermark is in effect",

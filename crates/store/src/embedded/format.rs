@@ -21,8 +21,21 @@ const NAME: &str = "leveret-store";
 /// The layout this version reads and writes.
 const VERSION: u32 = 1;
 
+/// The folder is this process's as long as this lives.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that is being started has it for a moment too.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the data folder goes with the process only");
+        }
+    }
+}
+
 /// Make the folder if need be, and take it for this process.
-pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
     fs::create_dir_all(folder).map_err(|error| StoreError::io("creating", folder, &error))?;
     let path = folder.join(LOCK);
     let file = File::options()
@@ -32,7 +45,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
         .open(&path)
         .map_err(|error| StoreError::io("opening", &path, &error))?;
     match file.try_lock_exclusive() {
-        Ok(true) => Ok(file),
+        Ok(true) => Ok(FolderLock(file)),
         Ok(false) => Err(StoreError::Locked(folder.to_owned())),
         Err(error) => Err(StoreError::io("locking", &path, &error)),
     }

@@ -136,6 +136,8 @@ struct Recovery<'a> {
     changes: Vec<(u64, Vec<Change>)>,
     /// Where sled says that the records of sealed segments end.
     ends: std::collections::BTreeMap<u32, u64>,
+    /// The segment at hand holds copies of messages that were marked as delivered before.
+    delivered_copies: bool,
     records: u64,
     damaged_records: u64,
     truncated_bytes: u64,
@@ -156,6 +158,7 @@ impl<'a> Recovery<'a> {
             newest_segment: 0,
             changes: Vec::new(),
             ends: std::collections::BTreeMap::new(),
+            delivered_copies: false,
             records: 0,
             damaged_records: 0,
             truncated_bytes: 0,
@@ -373,6 +376,10 @@ impl<'a> Recovery<'a> {
             records: scanned.records,
             torn: scanned.torn,
         });
+        if std::mem::take(&mut self.delivered_copies) {
+            // A kill may have come between the copies and their marks.
+            self.index.keep_marks_of_copies(number);
+        }
         for Damage {
             offset,
             len,
@@ -517,6 +524,7 @@ impl<'a> Recovery<'a> {
                 body: record.body,
             };
             self.index.put_run(queue, &[written]);
+            self.delivered_copies |= self.index.is_delivered(queue, seq);
         }
     }
 

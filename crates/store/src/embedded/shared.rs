@@ -1,6 +1,5 @@
 //! What the callers and the three threads share.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::definitions::{self, Map};
 use crate::embedded::Options;
+use crate::embedded::format::FolderLock;
 use crate::embedded::pending::{Definitions, Pended, Pending, Sleep, Stop};
 use crate::embedded::reader::{Reading, Request};
 use crate::embedded::recovery::Recovered;
@@ -71,8 +71,7 @@ pub(super) struct Shared {
     /// The lower half of the newest queue number.
     queue_counter: AtomicU32,
     pub(super) lazy_interval: Duration,
-    /// The lock file: closing it lets go of the folder.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<FolderLock>>,
 }
 
 impl Shared {
@@ -81,7 +80,7 @@ impl Shared {
         writer: &Writer,
         options: &Options,
         timed: Timed,
-        (lock, salt): (File, u32),
+        (lock, salt): (FolderLock, u32),
     ) -> Self {
         let counters = Counters::default();
         let add = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);

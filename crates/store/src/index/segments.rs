@@ -20,7 +20,8 @@ pub(crate) struct SegmentState {
     /// Octets of those, roughly.
     pub(crate) live_bytes: u64,
     /// Older segments that hold messages whose settles or delivery counts stand here. Those records must outlive the
-    /// messages: this segment can go only when these are gone.
+    /// messages: this segment can go only when these are gone. After a recovery newer ones too, with copies whose marks
+    /// may not have been repeated.
     pub(crate) needed_by: BTreeSet<u32>,
     /// Octets of settles and delivery counts.
     pub(crate) range_bytes: u64,
@@ -190,6 +191,12 @@ impl Index {
         }
     }
 
+    /// Whether a message was marked as delivered.
+    pub(crate) fn is_delivered(&self, queue: QueueId, seq: Seq) -> bool {
+        let queue = self.queues.get(&queue);
+        queue.is_some_and(|queue| queue.deliveries.count(seq) > 0)
+    }
+
     /// A delivery count was read from the log.
     pub(crate) fn recover_mark(&mut self, mark: Mark) {
         let Mark { range, count } = mark;
@@ -217,6 +224,20 @@ impl Index {
         let others = touched.iter().filter(|other| **other != segment);
         state.needed_by.extend(others);
         state.range_bytes += bytes;
+    }
+
+    /// `segment` holds copies of delivered messages, and it is not known whether their delivery counts were repeated
+    /// behind them: whatever says something of the segments that they were copied from is needed as long as they are.
+    pub(crate) fn keep_marks_of_copies(&mut self, segment: u32) {
+        let Some(older) = self.copied_from.get(&segment) else {
+            return;
+        };
+        for (number, state) in &mut self.segments {
+            let speaks = older.contains(number) || !state.needed_by.is_disjoint(older);
+            if *number != segment && state.range_bytes > 0 && speaks {
+                state.needed_by.insert(segment);
+            }
+        }
     }
 
     /// A segment was deleted, and will not come back after a crash.
@@ -347,3 +368,6 @@ fn touch(touched: &mut BTreeSet<u32>, copied_from: &BTreeMap<u32, BTreeSet<u32>>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! What the index says of segments.
+
+use super::*;
+
+const QUEUE: QueueId = QueueId(1 << 32);
+
+fn written(seq: Seq, segment: u32) -> Written {
+    Written {
+        seq,
+        segment,
+        place: Place::new(4096, 128),
+        transient: false,
+        body: 10,
+    }
+}
+
+fn delivered(seq: Seq) -> Mark {
+    let range = Range {
+        queue: QUEUE,
+        first: seq,
+        last: seq,
+    };
+    Mark { range, count: 1 }
+}
+
+fn needed_by(index: &Index, segment: u32) -> Vec<u32> {
+    let state = index.segments.get(&segment);
+    state.map_or_else(Vec::new, |state| state.needed_by.iter().copied().collect())
+}
+
+/// As the log is read back: two messages in segment 1, the first of them marked in segment 2.
+fn recovered() -> Index {
+    let mut index = Index::opening();
+    index.put_run(QUEUE, &[written(0, 1), written(1, 1)]);
+    index.recover_mark(delivered(0));
+    let touched = index.take_touched();
+    index.note_ranges(2, 64, &touched);
+    assert_eq!(needed_by(&index, 2), [1]);
+    index
+}
+
+#[test]
+fn marks_of_a_copy_without_its_own_are_needed_as_long_as_the_copy() {
+    let mut index = recovered();
+    // Compaction was killed after it had written the copy, and before its mark.
+    index.put_run(QUEUE, &[written(0, 3)]);
+    assert!(index.is_delivered(QUEUE, 0));
+    index.keep_marks_of_copies(3);
+    assert_eq!(needed_by(&index, 2), [1, 3]);
+    assert!(needed_by(&index, 1).is_empty(), "it holds no marks");
+    assert!(needed_by(&index, 3).is_empty());
+    // A copy of the copy.
+    index.put_run(QUEUE, &[written(0, 4)]);
+    index.keep_marks_of_copies(4);
+    index.remove_segment(1);
+    index.remove_segment(3);
+    assert_eq!(needed_by(&index, 2), [4]);
+}
+
+#[test]
+fn what_was_never_delivered_needs_no_marks() {
+    let mut index = recovered();
+    index.put_run(QUEUE, &[written(1, 3)]);
+    assert!(!index.is_delivered(QUEUE, 1));
+    index.keep_marks_of_copies(4);
+    assert_eq!(needed_by(&index, 2), [1]);
+}
