@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("router", &["wire"]),
     ("store", &["wire"]),
     ("broker", &["wire", "protocol", "router", "store"]),
-    ("server", &["wire", "protocol", "store", "broker"]),
+    ("perf", &["wire"]),
+    ("server", &["wire", "protocol", "store", "broker", "perf"]),
     ("torture", &["wire"]),
 ];
 
