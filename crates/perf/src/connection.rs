@@ -23,7 +23,7 @@ use crate::uri::Uri;
 /// The longest time in a system call.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// How long a call waits for its answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Octets of one frame that we ask for; the broker's limit if that is lower.
 const FRAME_MAX: u32 = 128 * 1024;
 /// Octets read at once while calls are answered.
@@ -194,20 +194,31 @@ impl Connection {
         matches!(poll(&mut descriptors, Some(&timeout)), Ok(count) if count > 0)
     }
 
-    /// Write all of it, however long that takes.
+    /// Write all of it.
     pub(crate) fn send(&mut self, octets: &[u8]) -> Result<()> {
-        self.send_unless(octets, &AtomicBool::new(false)).map(drop)
+        let began = Instant::now();
+        if self.write(octets, || began.elapsed() > PATIENCE)? {
+            return Ok(());
+        }
+        Err(PerfError::Lost {
+            doing: "writing",
+            source: io::ErrorKind::TimedOut.into(),
+        })
     }
 
     /// Write all of it, or give up between two [`TICK`]s when `stop` is set: whether all was written.
     /// A connection that was given up is of no more use.
     pub(crate) fn send_unless(&mut self, octets: &[u8], stop: &AtomicBool) -> Result<bool> {
+        self.write(octets, || stop.load(Ordering::Relaxed))
+    }
+
+    fn write(&mut self, octets: &[u8], give_up: impl Fn() -> bool) -> Result<bool> {
         let mut rest = octets;
         while !rest.is_empty() {
             match self.stream.write(rest) {
                 Ok(count) => rest = rest.get(count..).unwrap_or_default(),
                 Err(error) if is_tick(&error) => {
-                    if stop.load(Ordering::Relaxed) {
+                    if give_up() {
                         return Ok(false);
                     }
                     // A broker that closes a channel or the connection may read no further.

@@ -52,23 +52,28 @@ pub(crate) struct Publisher {
     /// When the run of this thread began, on the run's clock.
     began: u64,
     sent: u64,
+    /// The end came in the middle of a frame.
+    cut: bool,
     latency: Option<Histogram<u64>>,
 }
 
 /// What a publisher did.
 #[derive(Debug)]
 pub(crate) struct Published {
-    /// Its connection, still open.
-    pub(crate) connection: Connection,
+    /// Its connection, still open, unless the end came in the middle of a frame.
+    pub(crate) connection: Option<Connection>,
     /// Messages by stream.
     pub(crate) streams: Vec<(u16, u64)>,
     /// Times to the confirm in nanoseconds.
     pub(crate) latency: Option<Histogram<u64>>,
 }
 
+/// The longest time that is told apart, in nanoseconds: ten minutes.
+const LONGEST: u64 = 600_000_000_000;
+
 /// A histogram of nanoseconds with three digits.
 pub(crate) fn histogram() -> Result<Histogram<u64>> {
-    Histogram::new(3).map_err(|error| PerfError::Arguments(error.to_string()))
+    Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| PerfError::Arguments(error.to_string()))
 }
 
 impl Publisher {
@@ -95,6 +100,7 @@ impl Publisher {
             in_flight: 0,
             began: 0,
             sent: 0,
+            cut: false,
             latency: (plan.stamped && plan.window.is_some())
                 .then(histogram)
                 .transpose()?,
@@ -128,7 +134,7 @@ impl Publisher {
             })
             .collect();
         Ok(Published {
-            connection: self.connection,
+            connection: (!self.cut).then_some(self.connection),
             streams,
             latency: self.latency,
         })
@@ -197,6 +203,7 @@ impl Publisher {
             })
         });
         if !self.connection.send_unless(octets, &shared.stop)? {
+            self.cut = true;
             return Ok(false);
         }
         let written = count as u64;

@@ -162,10 +162,10 @@ impl Shared {
         failure.take().map_or(Ok(()), Err)
     }
 
-    /// Wait for the threads; after `grace` ticks they are told to end at once. A thread that failed
+    /// Wait for the threads; after `grace` seconds they are told to end at once. A thread that failed
     /// gives nothing; [`check`](Self::check) has its error.
     pub(crate) fn join<T>(&self, threads: Vec<JoinHandle<Option<T>>>, grace: u32) -> Vec<T> {
-        let mut left = grace * 10;
+        let mut left = grace * 100;
         while threads.iter().any(|thread| !thread.is_finished()) {
             if left == 0 || self.interrupted() {
                 self.stop.store(true, Ordering::Relaxed);

@@ -161,6 +161,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn the_document_has_the_list() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        for (name, line) in LIST {
+            let row = format!("| {name} | `{line}` |");
+            assert!(document.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn every_line_can_be_run() {
         let mut names = BTreeSet::new();
         for (name, line) in LIST {

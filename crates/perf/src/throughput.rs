@@ -24,8 +24,8 @@ use crate::watch::{Watch, Window};
 
 /// Without a delivery for so long, what is missing is lost.
 const LAST_DELIVERY: Duration = Duration::from_secs(15);
-/// Ticks that publishers and consumers get to come to their end.
-const GRACE: u32 = 100;
+/// Seconds that publishers and consumers get to come to their end.
+const GRACE: u32 = 30;
 /// Messages of a fill without a count.
 const FILL: u64 = 1_000_000;
 
@@ -266,9 +266,9 @@ impl<'a> Load<'a> {
         if self.options.verify && !shared.interrupted() {
             result.verdict = Some(self.judge(&published, &consumed));
         }
-        let connections = published.into_iter().map(|done| done.connection);
+        let connections = published.into_iter().filter_map(|done| done.connection);
         for connection in connections.chain(consumed.into_iter().map(|done| done.connection)) {
-            // They may be in the middle of a frame; the result is there.
+            // The result is there, whatever becomes of this.
             let _ = connection.close();
         }
         Ok(())
@@ -466,7 +466,7 @@ pub(crate) fn merged<'h>(
 ) -> Result<Option<Latency>> {
     let mut all = publisher::histogram()?;
     for part in parts.flatten() {
-        // Both grow as they need.
+        // Both have the same bounds.
         let _ = all.add(part);
     }
     Ok(Latency::of(&all))
