@@ -73,7 +73,8 @@ const LONGEST: u64 = 600_000_000_000;
 
 /// A histogram of nanoseconds with three digits.
 pub(crate) fn histogram() -> Result<Histogram<u64>> {
-    Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| PerfError::Arguments(error.to_string()))
+    Histogram::new_with_bounds(1, LONGEST, 3)
+        .map_err(|error| PerfError::Arguments(error.to_string()))
 }
 
 impl Publisher {

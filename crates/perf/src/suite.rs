@@ -45,7 +45,7 @@ pub(crate) const LIST: [(&str, &str); 17] = [
         "throughput -s 100 --queues 100 -x 100 -y 100 -r 5000",
     ),
     ("256 KiB transient", "throughput -s 262144"),
-    ("1 M of 100 B", "fill-drain -s 100 -C 1000000"),
+    ("of 100 B", "fill-drain -s 100 -C 1000000"),
     ("rpc by direct reply-to", "rpc --reply-to direct"),
     ("rpc by exclusive queue", "rpc --reply-to queue"),
     ("churn", "churn"),
