@@ -278,6 +278,25 @@ mod tests {
     }
 
     #[test]
+    fn the_load_generator_has_a_grammar_of_its_own() {
+        let Command::Perf { arguments } = parsed("perf throughput --help -z 1").unwrap().command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(arguments, ["throughput", "--help", "-z", "1"]);
+        assert!(matches!(parse_perf(arguments), Err(NotRun::Told(_))));
+        assert!(matches!(parse_perf(Vec::new()), Err(NotRun::Told(_))));
+        let perf = parse_perf(["throughput", "--sise", "1"].map(OsString::from).to_vec());
+        match perf {
+            Err(NotRun::Usage(line)) => assert_eq!(
+                line,
+                "unexpected argument '--sise' found (did you mean '--size'?)"
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn flags_stand_before_or_after_the_command() {
         let file = Some(PathBuf::from("a.toml"));
         assert_eq!(parsed("--config a.toml").unwrap().sources.file, file);
