@@ -11,7 +11,7 @@ const PURE: [&str; 4] = ["wire", "protocol", "router", "broker"];
 const FORBIDDEN: [&str; 4] = ["tokio", "std::net", "Instant::now", "SystemTime::now"];
 
 /// Whom each crate may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("wire", &[]),
     ("protocol", &["wire"]),
     ("router", &["wire"]),
