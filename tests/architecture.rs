@@ -11,13 +11,14 @@ const PURE: [&str; 4] = ["wire", "protocol", "router", "broker"];
 const FORBIDDEN: [&str; 4] = ["tokio", "std::net", "Instant::now", "SystemTime::now"];
 
 /// Whom each crate may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("wire", &[]),
     ("protocol", &["wire"]),
     ("router", &["wire"]),
     ("store", &["wire"]),
     ("broker", &["wire", "protocol", "router", "store"]),
-    ("server", &["wire", "protocol", "store", "broker"]),
+    ("perf", &["wire"]),
+    ("server", &["wire", "protocol", "store", "broker", "perf"]),
     ("torture", &["wire"]),
 ];
 

@@ -44,6 +44,7 @@ mod end_to_end {
     mod login;
     mod metrics;
     mod no_wait;
+    mod perf;
     mod policies;
     mod prefetch;
     mod program;

@@ -11,9 +11,12 @@ use leveret_wire::{BodyPart, INLINE_BODY_MAX, Message};
 
 use crate::{event::Publish, method};
 
-/// First step of a body buffer's growth in octets; then it doubles. Growth follows what was
-/// received, never what was announced.
+/// First step of a body buffer's growth in octets. Growth follows what was received, never what was
+/// announced.
 const FIRST_GROWTH: usize = 8 * 1024;
+/// A body buffer has room for so many times what was received. Large, as each step of growth moves
+/// all of the body; what is not yet received is not yet resident.
+const GROWTH: usize = 4;
 
 /// Half-received content of one channel.
 #[derive(Debug)]
@@ -115,14 +118,17 @@ impl Content {
         self.expected = Expected::Body(remaining.saturating_sub(payload.len() as u64));
     }
 
-    /// Makes room for `additional` octets: doubling, but never past what the header announced.
+    /// Makes room for `additional` octets, and for more of the `remaining` ones to come: up to
+    /// [`GROWTH`] times what was received, never past what the header announced. So a body of few
+    /// frames is joined without moving it, and one announced but not sent takes no memory.
     fn grow(&mut self, additional: usize, remaining: u64) {
         if self.body.capacity() - self.body.len() >= additional {
             return;
         }
         let to_come = usize::try_from(remaining).unwrap_or(usize::MAX);
-        let doubled = self.body.len().max(FIRST_GROWTH).max(additional);
-        self.body.reserve(doubled.min(to_come).max(additional));
+        let received = self.body.len().saturating_add(additional);
+        let ahead = received.saturating_mul(GROWTH).max(FIRST_GROWTH) - self.body.len();
+        self.body.reserve(ahead.min(to_come).max(additional));
     }
 
     /// Whether all of it has come.
@@ -152,5 +158,48 @@ impl Content {
             mandatory: self.mandatory,
             immediate: self.immediate,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Content whose header announces `body_size` octets.
+    fn announced(body_size: u64) -> Content {
+        let publish = leveret_wire::Publish {
+            routing: b"\0\0",
+            mandatory: false,
+            immediate: false,
+        };
+        let mut content = Content::publish(&publish, Duration::ZERO);
+        content.accept_header(&[], body_size);
+        content
+    }
+
+    #[test]
+    fn a_body_of_few_frames_is_joined_without_moving_it() {
+        const FRAME: usize = 128 * 1024 - 8;
+        let mut content = announced(3 * FRAME as u64 + 16);
+        let frame = vec![1; FRAME];
+        content.accept_body(&frame);
+        let place = content.body.as_ptr();
+        content.accept_body(&frame);
+        content.accept_body(&frame);
+        content.accept_body(&[1; 16]);
+        assert!(content.is_complete());
+        assert_eq!(content.body.as_ptr(), place);
+    }
+
+    #[test]
+    fn memory_follows_what_was_received_and_not_what_was_announced() {
+        let mut content = announced(1 << 30);
+        content.accept_body(&[1; 100]);
+        assert!(content.body.capacity() < 2 * FIRST_GROWTH);
+        content.accept_body(&vec![1; 100_000]);
+        assert!(content.body.capacity() <= 2 * GROWTH * 100_100);
+        let mut short = announced(50);
+        short.accept_body(&[1; 50]);
+        assert!(short.body.capacity() < FIRST_GROWTH);
     }
 }

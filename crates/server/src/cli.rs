@@ -37,6 +37,14 @@ pub(crate) enum Command {
     /// Look into the folder of a store, or copy it
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Put load on any AMQP 0-9-1 broker and measure it; `leveret perf --help` tells more
+    // Its grammar is a crate's of its own, and none of the broker's options is in it.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Perf {
+        /// What follows
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// What to do with the folder of a store.
@@ -151,7 +159,7 @@ pub(crate) enum NotRun {
 
 /// Reads the command line, the program's name first.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, NotRun> {
-    let cli = Cli::try_parse_from(arguments).map_err(|error| not_run(&error))?;
+    let cli = Cli::try_parse_from(arguments).map_err(|error| not_run(&error, "leveret"))?;
     Ok(Invocation {
         command: cli.command.unwrap_or_default(),
         sources: Sources {
@@ -162,11 +170,20 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     })
 }
 
-fn not_run(error: &clap::Error) -> NotRun {
+/// Reads the command line of the load generator, without `leveret perf`.
+pub(crate) fn parse_perf(arguments: Vec<OsString>) -> Result<leveret_perf::cli::Cli, NotRun> {
+    let all = std::iter::once(OsString::from("leveret perf")).chain(arguments);
+    leveret_perf::cli::Cli::try_parse_from(all).map_err(|error| not_run(&error, "leveret perf"))
+}
+
+/// `program` is whose --help tells more.
+fn not_run(error: &clap::Error, program: &str) -> NotRun {
     let text = error.render().to_string();
     if matches!(
         error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion
     ) {
         return NotRun::Told(text);
     }
@@ -179,7 +196,7 @@ fn not_run(error: &clap::Error) -> NotRun {
     let sentence = sentence.join(" ");
     let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
     let tip = suggestion(error).map_or_else(
-        || " (see leveret --help)".to_owned(),
+        || format!(" (see {program} --help)"),
         |word| format!(" (did you mean '{word}'?)"),
     );
     NotRun::Usage(format!("{sentence}{tip}"))
@@ -258,6 +275,25 @@ mod tests {
         );
         assert!(usage("store check").contains("<DIR>"));
         assert!(usage("store chek d").contains("'check'"));
+    }
+
+    #[test]
+    fn the_load_generator_has_a_grammar_of_its_own() {
+        let Command::Perf { arguments } = parsed("perf throughput --help -z 1").unwrap().command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(arguments, ["throughput", "--help", "-z", "1"]);
+        assert!(matches!(parse_perf(arguments), Err(NotRun::Told(_))));
+        assert!(matches!(parse_perf(Vec::new()), Err(NotRun::Told(_))));
+        let perf = parse_perf(["throughput", "--sise", "1"].map(OsString::from).to_vec());
+        match perf {
+            Err(NotRun::Usage(line)) => assert_eq!(
+                line,
+                "unexpected argument '--sise' found (did you mean '--size'?)"
+            ),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub(crate) enum Exit {
     Damaged = 1,
     /// The command line is wrong (`EX_USAGE`).
     Usage = 64,
-    /// An address cannot be listened on (`EX_UNAVAILABLE`).
+    /// `perf --verify` found messages missing or wrong (`EX_DATAERR`).
+    Data = 65,
+    /// An address cannot be listened on, or the broker of `perf` refuses its work (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// The program failed in a way of its own (`EX_SOFTWARE`).
     Software = 70,

@@ -9,6 +9,7 @@ mod addresses;
 mod cli;
 mod exit;
 mod logging;
+mod perf;
 mod store_tools;
 
 use std::io::{self, Write};
@@ -21,7 +22,7 @@ use leveret::config::{Config, Loaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::addresses::{Addresses, AddressesError, AddressesFile};
-use crate::cli::{Command, NotRun};
+use crate::cli::{Command, Invocation, NotRun};
 use crate::exit::{Exit, Failure};
 
 /// A broker allocates and frees a message's octets on different threads all day; the system's
@@ -42,22 +43,38 @@ fn main() -> ExitCode {
 
 fn run() -> Result<Exit, Failure> {
     let started = Instant::now();
-    let mut invocation = match cli::parse(std::env::args_os()) {
+    let Invocation {
+        command,
+        mut sources,
+    } = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
-        Err(NotRun::Told(text)) => return tell(&text),
-        Err(NotRun::Usage(line)) => return Err(Failure::new(Exit::Usage, line)),
+        Err(not_run) => return said(not_run),
     };
-    if let Command::Store(command) = &invocation.command {
+    if let Command::Store(command) = &command {
         return store_tools::run(command);
     }
-    invocation.sources.variables = std::env::vars_os().collect();
-    let loaded = Config::load(&invocation.sources)?;
-    match invocation.command {
+    if let Command::Perf { arguments } = command {
+        return match cli::parse_perf(arguments) {
+            Ok(perf) => perf::run(&perf),
+            Err(not_run) => said(not_run),
+        };
+    }
+    sources.variables = std::env::vars_os().collect();
+    let loaded = Config::load(&sources)?;
+    match command {
         Command::CheckConfig => {
             loaded.config.read_definitions()?;
             tell("configuration ok\n")
         }
-        Command::Serve | Command::Store(_) => serve(&loaded, started),
+        _ => serve(&loaded, started),
+    }
+}
+
+/// What a command line that runs nothing has to say.
+fn said(not_run: NotRun) -> Result<Exit, Failure> {
+    match not_run {
+        NotRun::Told(text) => tell(&text),
+        NotRun::Usage(line) => Err(Failure::new(Exit::Usage, line)),
     }
 }
 
