@@ -36,6 +36,7 @@ mod end_to_end {
     mod exchanges;
     mod exclusive_consumer;
     mod exclusive_queues;
+    mod full_disk;
     mod get;
     mod handshake;
     mod hard_errors;

@@ -87,6 +87,15 @@ impl Shared {
         }
     }
 
+    /// Messages are on their way to the store: if its disk is low, those that follow are to wait. A fast publisher
+    /// could fill the disk before the next [`Broker::check_store`].
+    #[inline]
+    pub(crate) fn note_low_store(&self) {
+        if self.store.is_low() {
+            self.raise(Alarm::StoreLow);
+        }
+    }
+
     /// The store did not take messages: if it has no room for them, their publishers are to wait.
     pub(crate) fn note_refusal(&self, error: &StoreError) {
         if *error == StoreError::Full {
@@ -120,8 +129,8 @@ impl Broker {
 
     /// See whether the store has room, and raise or clear [`Alarm::StoreFull`] and [`Alarm::StoreLow`]. To be called
     /// now and then; the first is cleared once the store has had room for five seconds, the second when the store
-    /// says so.
-    pub fn check_store(&self, now: Time) {
+    /// says so. Returns the octets free on its disk, `u64::MAX` if it has none: the fewer, the sooner to look again.
+    pub fn check_store(&self, now: Time) -> u64 {
         let alarms = &self.shared.alarms;
         let usage = self.shared.store.usage();
         if usage.low {
@@ -135,5 +144,6 @@ impl Broker {
         } else if now.since(Time(alarms.full_at.load(Ordering::Relaxed))) >= ROOM_FOR {
             self.shared.clear(Alarm::StoreFull);
         }
+        usage.free_bytes
     }
 }

@@ -327,6 +327,10 @@ impl Store for EmbeddedStore {
         self.shared.usage()
     }
 
+    fn is_low(&self) -> bool {
+        self.shared.is_low()
+    }
+
     fn shutdown(&self) {
         self.stop(Stop::Graceful);
     }

@@ -314,6 +314,10 @@ impl<S: Store> Store for FaultyStore<S> {
         usage
     }
 
+    fn is_low(&self) -> bool {
+        self.inner.is_low()
+    }
+
     fn shutdown(&self) {
         self.inner.shutdown();
     }

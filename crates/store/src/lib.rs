@@ -111,6 +111,11 @@ pub trait Store: Send + Sync + 'static {
     /// Sizes and counters.
     fn usage(&self) -> Usage;
 
+    /// [`Usage::low`] alone: one look, cheap enough for every run of publishes.
+    fn is_low(&self) -> bool {
+        false
+    }
+
     /// Make everything that waits durable, then stop. Whatever comes later fails with [`StoreError::Unavailable`].
     fn shutdown(&self);
 }

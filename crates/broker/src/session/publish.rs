@@ -99,6 +99,9 @@ impl Session {
         if self.queues.has_settled() {
             self.flush_settled()?;
         }
+        if !self.routes.dirty.is_empty() {
+            self.shared.note_low_store();
+        }
         while let Some(run) = self.routes.dirty.pop() {
             let Some(run) = self.routes.runs.get_mut(run as usize) else {
                 continue;

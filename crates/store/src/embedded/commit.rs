@@ -53,6 +53,8 @@ pub(super) struct Committer {
     unvouched: Option<Instant>,
     /// The entries of the last batch, empty: its room is used again.
     spare: VecDeque<Pended>,
+    /// The segment at whose beginning the disk was last asked how much is free.
+    asked_at: u32,
 }
 
 /// What is to be done next.
@@ -94,6 +96,7 @@ impl Committer {
             changed: Vec::new(),
             unvouched: None,
             spare: VecDeque::new(),
+            asked_at: 0,
         }
     }
 
@@ -272,8 +275,16 @@ impl Committer {
         Ok(())
     }
 
-    /// Refuse puts before the last segment is full.
-    fn look_ahead(&self) {
+    /// Refuse puts before the last segment is full, and say that the disk is low before that: at each new segment, since
+    /// the upkeep may be busy while a fast publisher fills the disk.
+    fn look_ahead(&mut self) {
+        let segment = self.writer.segment();
+        if segment != self.asked_at {
+            self.asked_at = segment;
+            if let Ok(free) = self.writer.free_bytes() {
+                self.shared.note_free(free);
+            }
+        }
         if let Err(error) = self.writer.look_ahead() {
             self.note_full(&error);
         }

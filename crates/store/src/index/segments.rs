@@ -221,9 +221,13 @@ impl Index {
     /// Settles and delivery counts for messages in the segments `touched` stand in `segment`.
     pub(crate) fn note_ranges(&mut self, segment: u32, bytes: u64, touched: &BTreeSet<u32>) {
         let state = self.segments.entry(segment).or_default();
-        let others = touched.iter().filter(|other| **other != segment);
-        state.needed_by.extend(others);
         state.range_bytes += bytes;
+        // What was deleted since the batch was gathered needs nothing any more, and nobody would ever take it off again.
+        let others = touched.iter().copied();
+        let others: Vec<u32> = others
+            .filter(|other| *other != segment && self.segments.contains_key(other))
+            .collect();
+        self.segment(segment).needed_by.extend(others);
     }
 
     /// `segment` holds copies of delivered messages, and it is not known whether their delivery counts were repeated
@@ -246,9 +250,12 @@ impl Index {
         for state in self.segments.values_mut() {
             state.needed_by.remove(&number);
         }
-        self.copied_from.remove(&number);
+        let copied = self.copied_from.remove(&number).unwrap_or_default();
         for older in self.copied_from.values_mut() {
-            older.remove(&number);
+            // A copy of its copies is a copy of what it had copied.
+            if older.remove(&number) {
+                older.extend(&copied);
+            }
         }
         self.copied_from.retain(|_, older| !older.is_empty());
     }

@@ -87,6 +87,11 @@ impl Supply {
         Ok(())
     }
 
+    /// Octets free on the disk.
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes(&self.folder)
+    }
+
     /// Whether a segment is ready.
     fn is_ready(&self) -> bool {
         self.spare.lock().made.is_some()
@@ -299,6 +304,11 @@ impl Writer {
         let at = self.next();
         encode_batch(&mut self.buffer, at, self.synced);
         Ok(())
+    }
+
+    /// Octets free on the disk.
+    pub(crate) fn free_bytes(&self) -> io::Result<u64> {
+        self.supply.free_bytes()
     }
 
     /// When the segment is mostly full, see that another is ready. If there is no room for one, this must be known

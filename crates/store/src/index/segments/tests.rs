@@ -65,3 +65,32 @@ fn what_was_never_delivered_needs_no_marks() {
     index.keep_marks_of_copies(4);
     assert_eq!(needed_by(&index, 2), [1]);
 }
+
+#[test]
+fn a_settle_is_needed_by_the_first_copy_though_the_second_is_gone() {
+    let mut index = Index::opening();
+    index.put_run(QUEUE, &[written(0, 1), written(1, 1)]);
+    // Copied twice. The first segment stays for its own reasons, the second goes.
+    index.put_run(QUEUE, &[written(0, 2)]);
+    index.put_run(QUEUE, &[written(0, 3)]);
+    index.remove_segment(2);
+    let range = Range {
+        queue: QUEUE,
+        first: 0,
+        last: 0,
+    };
+    assert!(index.settle(range).is_some());
+    let touched = index.take_touched();
+    index.note_ranges(4, 64, &touched);
+    assert_eq!(needed_by(&index, 4), [1, 3]);
+}
+
+#[test]
+fn nothing_is_needed_by_a_segment_that_is_gone() {
+    let mut index = Index::opening();
+    index.put_run(QUEUE, &[written(0, 1), written(1, 2)]);
+    let touched = BTreeSet::from([1, 2]);
+    index.remove_segment(1);
+    index.note_ranges(3, 64, &touched);
+    assert_eq!(needed_by(&index, 3), [2]);
+}
