@@ -218,11 +218,17 @@ impl Index {
         std::mem::take(&mut self.touched)
     }
 
+    /// Copies are on their way to `segment`, which may be new: what is said of them is needed from now on.
+    pub(crate) fn expect_copies(&mut self, segment: u32) {
+        self.segments.entry(segment).or_default();
+    }
+
     /// Settles and delivery counts for messages in the segments `touched` stand in `segment`.
     pub(crate) fn note_ranges(&mut self, segment: u32, bytes: u64, touched: &BTreeSet<u32>) {
         let state = self.segments.entry(segment).or_default();
         state.range_bytes += bytes;
-        // What was deleted since the batch was gathered needs nothing any more, and nobody would ever take it off again.
+        // What was deleted since the batch was gathered needs nothing any more, and nobody would ever take it off
+        // again.
         let others = touched.iter().copied();
         let others: Vec<u32> = others
             .filter(|other| *other != segment && self.segments.contains_key(other))

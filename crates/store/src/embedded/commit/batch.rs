@@ -255,7 +255,8 @@ impl Committer {
             moved.encode(&mut self.writer.buffer, (seal, offset), &live);
             moved_bytes += wide(len);
             let place = Place::new(offset, len / live.len());
-            let index = self.shared.index.lock();
+            let mut index = self.shared.index.lock();
+            index.expect_copies(seal.segment);
             for (queue, seq) in live {
                 let range = Range {
                     queue,

@@ -94,3 +94,15 @@ fn nothing_is_needed_by_a_segment_that_is_gone() {
     index.note_ranges(3, 64, &touched);
     assert_eq!(needed_by(&index, 3), [2]);
 }
+
+#[test]
+fn marks_are_needed_by_copies_that_are_still_on_their_way() {
+    let mut index = recovered();
+    // The batch with the copy rolls over to a new segment, and its marks to the next.
+    index.expect_copies(3);
+    let touched = BTreeSet::from([3]);
+    index.note_ranges(4, 64, &touched);
+    index.put_run(QUEUE, &[written(0, 3)]);
+    index.remove_segment(1);
+    assert_eq!(needed_by(&index, 4), [3]);
+}
