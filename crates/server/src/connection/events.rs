@@ -26,6 +26,9 @@ impl Link<'_> {
                 break;
             }
         }
+        // What an alarm has stopped stands in the rest, and waits for no octet of the socket. To be noted now: the alarm
+        // may be over before anything else is looked at.
+        self.unparsed |= self.machine.is_blocked();
         if let Some(session) = &mut self.session
             && let Err(error) = session.flush(&mut self.machine)
         {

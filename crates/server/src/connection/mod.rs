@@ -191,8 +191,6 @@ impl Link<'_> {
     /// Read once and work off what came; 0 if nothing came.
     fn poll_read(&mut self, context: &mut Context<'_>, now: Duration) -> Result<usize, End> {
         if !self.wants_input() {
-            // What an alarm has stopped stands in the rest, and waits for no octet of the socket.
-            self.unparsed |= self.machine.is_blocked();
             if !self.reading_paused {
                 self.reading_paused = true;
                 self.machine.pause_reading();
