@@ -346,3 +346,15 @@ fn kill_loses_no_definition_that_was_answered() {
     client.publish(1, &Publish::to("amq.topic", "q7").mandatory());
     client.expect_return(1);
 }
+
+#[test]
+fn who_closes_in_order_did_not_go_unexpectedly() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::serve(folder.path(), &[]);
+    program.client().close();
+    let line = program.wait_for_line("connection closed");
+    assert!(line.contains("INFO"), "{line}");
+    drop(program.client());
+    let line = program.wait_for_line("closed the socket unexpectedly");
+    assert!(line.contains("WARN"), "{line}");
+}

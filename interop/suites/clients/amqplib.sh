@@ -15,7 +15,7 @@ amqplib_mocha() {
 # Upstream gives each test one second, which is little on a shared machine. Each file counts as a test too.
 amqplib_node() {
     amqplib_patch test/connect.test.js
-    node --test --test-timeout=60000 --test-reporter=junit --test-reporter-destination="$RESULTS/node.xml"
+    node --test --test-timeout=30000 --test-reporter=junit --test-reporter-destination="$RESULTS/node.xml"
 }
 export -f amqplib_patch amqplib_mocha amqplib_node
 

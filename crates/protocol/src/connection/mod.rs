@@ -339,6 +339,14 @@ impl Connection {
         self.phase == Phase::Finished
     }
 
+    /// Whether a close method or its -ok is out: that the peer closes its socket is in order then.
+    pub fn is_closing(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Closing { .. } | Phase::Ending { .. } | Phase::Finished
+        )
+    }
+
     /// Whether the peer may still have to read something of ours when the connection is finished.
     /// Then the socket's writing half is shut down and what the peer sends is drained for a moment
     /// before the socket is dropped, as a reset would destroy what it has not read yet.

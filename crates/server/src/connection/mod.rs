@@ -214,6 +214,7 @@ impl Link<'_> {
         };
         let outcome = match polled {
             Poll::Pending => Ok(0),
+            Poll::Ready(Ok(0)) if self.machine.is_closing() => Err(End::Closed),
             Poll::Ready(Ok(0)) => Err(End::PeerGone),
             Poll::Ready(Ok(count)) => {
                 self.work_off(&mut buffer, now);
