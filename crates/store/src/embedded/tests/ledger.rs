@@ -24,6 +24,9 @@ struct Entry {
     shared: bool,
     put: When,
     settled: Option<When>,
+    /// It was settled before the put was reported. What is reported afterwards promises nothing: a put that is settled
+    /// before it is written need never be written.
+    cancelled: bool,
     marks: Vec<When>,
     /// Marks it had at the beginning of the recording.
     marked: u32,
@@ -32,7 +35,7 @@ struct Entry {
 impl Entry {
     /// It is promised that a cut at `at` leaves it.
     fn must_be_there(&self, at: usize) -> bool {
-        let promised = self.put.1.is_some_and(|durable| durable <= at);
+        let promised = !self.cancelled && self.put.1.is_some_and(|durable| durable <= at);
         promised && !self.transient && self.settled.is_none_or(|(asked, _)| asked >= at)
     }
 
@@ -113,6 +116,7 @@ impl Ledger {
             shared: false,
             put: whole,
             settled: None,
+            cancelled: false,
             marks: Vec::new(),
             marked,
         };
@@ -152,6 +156,7 @@ impl Ledger {
             shared,
             put: (at, None),
             settled: None,
+            cancelled: false,
             marks: Vec::new(),
             marked: 0,
         });
@@ -170,6 +175,7 @@ impl Ledger {
             let entry = entries.last_mut().unwrap();
             if entry.settled.is_none() {
                 entry.settled = Some((at, None));
+                entry.cancelled = entry.put.1.is_none();
                 places.push(*place);
             }
         }
@@ -260,7 +266,9 @@ impl Ledger {
             for entry in entries {
                 assert!(
                     there.is_some() || !entry.must_be_there(at),
-                    "{what}: {place:?} was confirmed and is lost"
+                    "{what}: {place:?} was confirmed and is lost: put {:?}, settled {:?}",
+                    entry.put,
+                    entry.settled
                 );
             }
             Self::check_order(entries, (*place, there.is_some()), at, &mut gap, what);
@@ -304,5 +312,51 @@ impl Ledger {
         if !there {
             *gap = Some(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(put: When, settled: Option<When>, cancelled: bool) -> Entry {
+        Entry {
+            body: String::new(),
+            transient: false,
+            shared: false,
+            put,
+            settled,
+            cancelled,
+            marks: Vec::new(),
+            marked: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_reported_must_be_there_until_its_settle_is_asked_for() {
+        let reported = entry((3, Some(5)), Some((8, Some(9))), false);
+        let must: Vec<usize> = (0..12).filter(|at| reported.must_be_there(*at)).collect();
+        assert_eq!(must, [5, 6, 7, 8]);
+        assert!(entry((3, Some(5)), None, false).must_be_there(100));
+        assert!(!entry((3, None), None, false).must_be_there(100));
+    }
+
+    #[test]
+    fn a_put_that_was_settled_before_it_was_reported_is_no_promise() {
+        // All at one point of the recording: nothing of it was ever written.
+        let cancelled = entry((21, Some(21)), Some((21, Some(21))), true);
+        assert!((0..30).all(|at| !cancelled.must_be_there(at)));
+    }
+
+    #[test]
+    fn settling_cancels_only_what_is_not_reported_yet() {
+        let queue = QueueId(1);
+        let mut ledger = Ledger::default();
+        ledger.put(1, (queue, 0), ("a", false, false), Ticket(1));
+        ledger.put(1, (queue, 1), ("b", false, false), Ticket(2));
+        ledger.newest((queue, 0)).unwrap().put.1 = Some(2);
+        ledger.settle(2, queue, (0, 1), Ticket(3));
+        assert!(!ledger.newest((queue, 0)).unwrap().cancelled);
+        assert!(ledger.newest((queue, 1)).unwrap().cancelled);
     }
 }
