@@ -33,6 +33,8 @@ mod mailbox;
 mod policies;
 mod queue;
 #[cfg(test)]
+mod recorder;
+#[cfg(test)]
 mod scenario;
 mod session;
 mod stored;

@@ -6,7 +6,7 @@ mod messages;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use leveret_protocol::{ChannelError, ConnectionError, Publish};
+use leveret_protocol::{ConnectionError, Publish};
 use leveret_store::{MemoryStore, Store as _, Ticket};
 use leveret_wire::method::{basic, confirm, exchange, queue, tx};
 use leveret_wire::{AMQPClass, AMQPValue, Ack, FieldTable, Message, Nack};
@@ -14,8 +14,9 @@ use leveret_wire::{AMQPClass, AMQPValue, Ack, FieldTable, Message, Nack};
 pub(crate) use self::messages::{
     body, deaths, expiring, int, message, persistent, string, table, text, to, with_priority,
 };
+use crate::recorder::Recorder;
 use crate::time::{Clock as _, ManualClock, Time};
-use crate::{Broker, BrokerOptions, Limits, Output, Peer, Session};
+use crate::{Broker, BrokerOptions, Limits, Peer, Session};
 
 /// When every scenario begins.
 const START: Time = Time(1_700_000_000_000);
@@ -138,7 +139,7 @@ impl Scenario {
         Client {
             node: self,
             session,
-            told: Told::default(),
+            told: Recorder::default(),
         }
     }
 
@@ -153,14 +154,7 @@ impl Scenario {
 pub(crate) struct Client<'a> {
     node: &'a Scenario,
     session: Session,
-    told: Told,
-}
-
-/// What a client was told.
-#[derive(Default)]
-struct Told {
-    lines: Vec<String>,
-    messages: Vec<Message>,
+    told: Recorder,
 }
 
 impl Client<'_> {
@@ -426,98 +420,5 @@ impl Client<'_> {
 
     pub(crate) fn close(self) {
         self.session.close();
-    }
-}
-
-impl Told {
-    fn message(&mut self, line: &str, message: &Message, redelivered: bool) {
-        let mark = if redelivered { " redelivered" } else { "" };
-        self.lines.push(format!("{line} {}{mark}", body(message)));
-        self.messages.push(message.clone());
-    }
-}
-
-impl Output for Told {
-    fn reply(&mut self, channel: u16, method: &AMQPClass) {
-        let line = match method {
-            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => {
-                format!(
-                    "declare-ok {} {} {}",
-                    ok.queue, ok.message_count, ok.consumer_count
-                )
-            }
-            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
-                format!("cancel {}", cancel.consumer_tag)
-            }
-            AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)) => "get-empty".to_owned(),
-            AMQPClass::Tx(tx::AMQPMethod::CommitOk(_)) => "commit-ok".to_owned(),
-            _ => "ok".to_owned(),
-        };
-        self.lines.push(format!("{channel} {line}"));
-    }
-
-    fn deliver(
-        &mut self,
-        channel: u16,
-        consumer_tag: &str,
-        delivery_tag: u64,
-        redelivered: bool,
-        message: &Message,
-    ) {
-        self.message(
-            &format!("{channel} deliver {consumer_tag} {delivery_tag}"),
-            message,
-            redelivered,
-        );
-    }
-
-    fn get_ok(
-        &mut self,
-        channel: u16,
-        delivery_tag: u64,
-        redelivered: bool,
-        message_count: u32,
-        message: &Message,
-    ) {
-        self.message(
-            &format!("{channel} get-ok {delivery_tag} left {message_count}"),
-            message,
-            redelivered,
-        );
-    }
-
-    fn return_unroutable(&mut self, channel: u16, message: &Message) {
-        self.message(&format!("{channel} return"), message, false);
-    }
-
-    fn confirm(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
-        self.lines.push(format!(
-            "{channel} ack {delivery_tag}{}",
-            if multiple { " multiple" } else { "" }
-        ));
-    }
-
-    fn refuse(&mut self, channel: u16, delivery_tag: u64) {
-        self.lines.push(format!("{channel} nack {delivery_tag}"));
-    }
-
-    fn close_channel(&mut self, channel: u16, error: &ChannelError) {
-        self.lines.push(format!(
-            "{channel} close {} {}",
-            error.code.as_u16(),
-            error.text
-        ));
-    }
-
-    fn accept_channel_close(&mut self, channel: u16) {
-        self.lines.push(format!("{channel} close-ok"));
-    }
-
-    fn block(&mut self, reason: &str) {
-        self.lines.push(format!("block {reason}"));
-    }
-
-    fn unblock(&mut self) {
-        self.lines.push("unblock".to_owned());
     }
 }

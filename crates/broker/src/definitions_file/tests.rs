@@ -334,7 +334,7 @@ fn limits_of_the_vhost_and_of_the_node_hold_for_imports_too() {
     assert_eq!(
         client.declare("b", &[]),
         [
-            "1 close 406 PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' (1) is reached"
+            "1 close 406 PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' (1) is reached 50 10"
         ]
     );
     let user = Arc::new(node.broker.login("guest", "guest", true).unwrap());

@@ -1,5 +1,6 @@
 //! Delayed exchanges on a node with a clock that the test moves.
 
+mod durable;
 mod model;
 
 use std::sync::{Arc, mpsc};
@@ -40,7 +41,7 @@ fn delayed(client: &mut Client<'_>, name: &str, kind: &str) {
         "x-delayed-message",
         &[("x-delayed-type", text(kind))],
     );
-    assert_eq!(told, ["1 ok"]);
+    assert_eq!(told, ["1 exchange.declare-ok"]);
 }
 
 fn bind(client: &mut Client<'_>, queue: &str, exchange: &str, key: &str) {
@@ -330,37 +331,6 @@ fn dead_letters_can_be_delayed() {
 }
 
 #[test]
-fn mandatory_is_not_honoured_and_confirms_wait_for_the_disk() {
-    let node = Scenario::new();
-    let mut client = node.client();
-    delayed(&mut client, "d", "direct");
-    client.confirm_select();
-    client.publish_mandatory(later("d", "nowhere", "1", 100));
-    assert_eq!(client.told_unsynced(), [""; 0], "not before it is on disk");
-    assert_eq!(client.told(), ["1 ack 1"], "and no return");
-    let headers = headers(&[("x-delay", RawValue::I32(5))]);
-    client.publish(message(
-        "d",
-        "q",
-        "transient",
-        PropertiesBuilder::new().headers(Some(&headers)),
-    ));
-    assert_eq!(
-        client.told_unsynced(),
-        ["1 ack 2"],
-        "one that does not survive is confirmed at once"
-    );
-    node.wait(100);
-    assert_eq!(client.told(), [""; 0]);
-    client.publish_mandatory(later("d", "nowhere", "3", 0));
-    assert_eq!(
-        client.told(),
-        ["1 return 3", "1 ack 3"],
-        "not delayed, so it is returned"
-    );
-}
-
-#[test]
 fn a_transaction_delays_with_its_commit() {
     let node = Scenario::new();
     let mut client = node.client();
@@ -376,57 +346,6 @@ fn a_transaction_delays_with_its_commit() {
     assert_eq!(node.counts().0, 0);
     node.wait(1);
     assert_eq!(node.counts().0, 1);
-}
-
-#[test]
-fn what_survives_a_restart_is_routed_however_late() {
-    let node = Scenario::new();
-    let mut client = node.client();
-    set_up(&mut client);
-    for (body, delay) in [("2", 2000), ("1", 1000), ("3", 60_000)] {
-        client.publish(later("d", "q", body, delay));
-    }
-    let headers = headers(&[("x-delay", RawValue::I32(1500))]);
-    client.publish(message(
-        "d",
-        "q",
-        "transient",
-        PropertiesBuilder::new().headers(Some(&headers)),
-    ));
-    client.told();
-    let node = node.restart(5000);
-    assert_eq!(node.client().drain("q"), ["1", "2"]);
-    assert_eq!(
-        (kept(&node, "d").messages(), kept(&node, "d").bytes()),
-        (1, 1)
-    );
-    let node = node.restart(1000);
-    node.wait(53_999);
-    assert_eq!(node.counts().0, 0);
-    node.wait(1);
-    let node = node.restart(0);
-    assert_eq!(node.client().drain("q"), ["3"], "routed and settled");
-    let node = node.restart(0);
-    assert_eq!(node.counts().0, 0);
-    assert_eq!(kept(&node, "d").messages(), 0);
-}
-
-#[test]
-fn what_is_delayed_goes_with_its_exchange() {
-    let node = Scenario::new();
-    let mut client = node.client();
-    set_up(&mut client);
-    client.publish(later("d", "q", "lost", 100));
-    client.told();
-    let exchange = kept(&node, "d");
-    delete_exchange(&mut client, "d");
-    assert_eq!(exchange.messages(), 0);
-    delayed(&mut client, "d", "direct");
-    bind(&mut client, "q", "d", "q");
-    client.publish(later("d", "q", "kept", 200));
-    client.told();
-    let node = node.restart(1000);
-    assert_eq!(node.client().drain("q"), ["kept"]);
 }
 
 #[test]
@@ -460,7 +379,8 @@ fn a_delay_that_is_no_number_is_refused() {
     };
     client.publish(publish(""));
     client.publish(publish("d"));
-    let text = "1 close 406 PRECONDITION_FAILED - invalid x-delay 'soon': expected an integer";
+    let text =
+        "1 close 406 PRECONDITION_FAILED - invalid x-delay 'soon': expected an integer 60 40";
     assert_eq!(client.told(), [text]);
     assert_eq!(node.counts().0, 1, "other exchanges do not look at it");
 }
@@ -474,7 +394,7 @@ fn declarations_are_checked_as_the_plugin_does() {
         client.close();
         told
     };
-    let missing = "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an existing exchange type";
+    let missing = "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an existing exchange type 40 10";
     assert_eq!(refused(&[]), [missing]);
     assert_eq!(
         refused(&[("x-delayed-type", AMQPValue::LongInt(1))]),
@@ -483,7 +403,7 @@ fn declarations_are_checked_as_the_plugin_does() {
     assert_eq!(
         refused(&[("x-delayed-type", text("x-delayed-message"))]),
         [
-            "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'"
+            "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type' 40 10"
         ]
     );
     let mut client = node.client();
@@ -494,7 +414,7 @@ fn declarations_are_checked_as_the_plugin_does() {
         declare(&mut client, "d", "headers", &[]),
         [
             "1 close 406 PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'd' in vhost '/': received 'headers' \
-          but current is 'x-delayed-message'"
+          but current is 'x-delayed-message' 40 10"
         ]
     );
     let node = node.restart(0);
@@ -578,65 +498,4 @@ fn one_message_reaches_many_queues_and_a_full_one_may_refuse_it() {
     assert_eq!(client.drain("full"), ["0"]);
     assert_eq!(kept(&node, "d").messages(), 0);
     assert_eq!(body(&later("", "", "x", 1)), "x");
-}
-
-#[test]
-fn a_crash_while_messages_are_routed_loses_none() {
-    let node = Scenario::new();
-    let mut client = node.client();
-    delayed(&mut client, "d", "fanout");
-    for queue in ["a", "b"] {
-        client.declare_durable(queue, &[]);
-        bind(&mut client, queue, "d", "");
-    }
-    for number in 0..3 {
-        client.publish(later("d", "", &number.to_string(), 100));
-    }
-    client.told();
-    node.stand_still(100);
-    node.run_unsynced();
-    assert_eq!(kept(&node, "d").messages(), 0);
-    let crashed = node.crash_at_each_point();
-    assert!(crashed.len() > 6);
-    for crashed in crashed {
-        assert_eq!(kept(&crashed, "d").messages(), 0);
-        for queue in ["a", "b"] {
-            let mut bodies = crashed.client().drain(queue);
-            bodies.sort_unstable();
-            bodies.dedup();
-            assert_eq!(bodies, ["0", "1", "2"]);
-        }
-    }
-}
-
-#[test]
-fn what_the_store_refuses_stays_and_is_tried_again() {
-    let store = Arc::new(FaultyStore::new(MemoryStore::new()));
-    let clock = Arc::new(ManualClock::at(Time(1_000)));
-    let options = BrokerOptions {
-        clock: Arc::clone(&clock) as _,
-        ..BrokerOptions::default()
-    };
-    let broker = Broker::open(options, Arc::clone(&store) as _).unwrap();
-    let node = Scenario::from_parts(Arc::new(MemoryStore::manual()), Arc::clone(&clock), broker);
-    let mut client = node.client();
-    set_up(&mut client);
-    client.publish(later("d", "q", "m", 100));
-    client.told();
-    store.fail(Call::FetchDue, 1, StoreError::Full);
-    let mut tries = 0;
-    clock.advance(100);
-    while kept(&node, "d").messages() > 0 {
-        tries += 1;
-        assert!(tries < 10_000, "never routed");
-        node.broker.run_deadlines(clock.now());
-        // The store answers on a thread of its own.
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        clock.advance(RETRY_AFTER);
-        if tries == 1 {
-            store.fail(Call::Append, 1, StoreError::Full);
-        }
-    }
-    assert!(tries > 2);
-    assert_eq!(client.drain("q"), ["m"]);
 }

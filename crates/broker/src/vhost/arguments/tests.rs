@@ -265,7 +265,7 @@ fn arguments_are_checked_only_when_the_queue_is_created() {
         ["1 declare-ok q 0 0"]
     );
     let refusal = "1 close 406 PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'r' in vhost '/' of queue \
-                   type rabbit_classic_queue";
+                   type rabbit_classic_queue 50 10";
     assert_eq!(
         client.declare("r", &[("x-delivery-limit", int(1))]),
         [refusal]

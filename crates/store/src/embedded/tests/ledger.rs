@@ -257,7 +257,11 @@ impl Ledger {
             };
             assert!(
                 entry.has_count(*count, at),
-                "{what}: {place:?} has {count} deliveries"
+                "{what}: {place:?} has {count} deliveries: marks {:?} after {}, put {:?}, settled {:?}",
+                entry.marks,
+                entry.marked,
+                entry.put,
+                entry.settled
             );
         }
         let mut gap = None;

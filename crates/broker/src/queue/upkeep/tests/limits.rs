@@ -153,7 +153,7 @@ fn a_commit_that_some_queue_refuses_is_partial() {
     client.publish(to("q", "2"));
     assert_eq!(
         client.tx_commit(),
-        ["1 close 406 PRECONDITION_FAILED - partial tx completion"]
+        ["1 close 406 PRECONDITION_FAILED - partial tx completion 90 20"]
     );
 }
 

@@ -37,20 +37,20 @@ fn only_the_active_consumer_gets_messages() {
     told.sort();
     assert_eq!(
         told,
-        ["1 deliver third 2 2", "1 ok"],
+        ["1 cancel-ok first", "1 deliver third 2 2"],
         "priority first, then age"
     );
     client.ack(2);
     assert_eq!(client.told(), ["1 deliver third 3 3"]);
-    assert_eq!(client.cancel("fourth"), ["1 ok"]);
+    assert_eq!(client.cancel("fourth"), ["1 cancel-ok fourth"]);
     let mut told = client.cancel("third");
     told.sort();
-    assert_eq!(told, ["1 deliver second 4 4", "1 ok"]);
-    assert_eq!(client.cancel("second"), ["1 ok"]);
+    assert_eq!(told, ["1 cancel-ok third", "1 deliver second 4 4"]);
+    assert_eq!(client.cancel("second"), ["1 cancel-ok second"]);
     client.publish(to("q", "5"));
     assert_eq!(
         client.consume("q", "fifth", 0),
-        ["1 ok", "1 deliver fifth 5 5"]
+        ["1 consume-ok fifth", "1 deliver fifth 5 5"]
     );
 }
 
@@ -70,7 +70,7 @@ fn nobody_is_exclusive_where_one_is_active() {
     let told = client.call(AMQPClass::Basic(basic::AMQPMethod::Consume(exclusive)));
     assert_eq!(
         told,
-        ["1 close 403 ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"]
+        ["1 close 403 ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use 60 20"]
     );
 }
 
@@ -191,7 +191,7 @@ fn a_quorum_queue_refuses_what_it_can_not_be() {
         let told = node.client().declare_as(declare);
         assert_eq!(
             told,
-            [format!("1 close 406 PRECONDITION_FAILED - {reason}")]
+            [format!("1 close 406 PRECONDITION_FAILED - {reason} 50 10")]
         );
     }
 }
@@ -278,7 +278,7 @@ fn a_consumer_that_keeps_a_message_too_long_loses_its_channel() {
         told,
         [
             "1 close 406 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms. \
-          This timeout value can be configured, see consumers doc guide to learn more"
+          This timeout value can be configured, see consumers doc guide to learn more 0 0"
         ]
     );
     assert_eq!(other.drain("q"), ["kept"]);
