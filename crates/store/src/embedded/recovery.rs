@@ -486,7 +486,7 @@ impl<'a> Recovery<'a> {
             Kind::Delivered => {
                 for mark in record.marks() {
                     self.seen(mark.range.queue, mark.range.last);
-                    self.index.recover_mark(mark);
+                    self.index.recover_mark(number, mark);
                 }
                 self.note_ranges(number, record);
             }
@@ -523,8 +523,7 @@ impl<'a> Recovery<'a> {
                 transient: false,
                 body: record.body,
             };
-            self.index.put_run(queue, &[written]);
-            self.delivered_copies |= self.index.is_delivered(queue, seq);
+            self.delivered_copies |= self.index.recover_put(queue, written);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use crate::index::early_marks::EarlyMarks;
 use crate::index::place::Place;
 use crate::index::queue::{Freed, Located, QueueIndex, Written};
 use crate::log::record::{Mark, Range};
@@ -57,6 +58,8 @@ pub(crate) struct Index {
     pub(crate) settled_bytes: u64,
     /// Queues dropped since the last checkpoint that one before it knows.
     pub(crate) dropped: Vec<QueueId>,
+    /// While the store opens: counts that were read before their messages.
+    early_marks: EarlyMarks,
     /// Segments that hold what the batch at hand settled or marked.
     touched: BTreeSet<u32>,
     /// Reused between calls.
@@ -191,25 +194,43 @@ impl Index {
         }
     }
 
-    /// Whether a message was marked as delivered.
-    pub(crate) fn is_delivered(&self, queue: QueueId, seq: Seq) -> bool {
-        let queue = self.queues.get(&queue);
-        queue.is_some_and(|queue| queue.deliveries.count(seq) > 0)
+    /// A message was read from the log. Returns whether it was delivered before.
+    pub(crate) fn recover_put(&mut self, queue: QueueId, written: Written) -> bool {
+        self.put_run(queue, &[written]);
+        let count = self.early_marks.count(queue, written.seq);
+        let index = self.queues.entry(queue).or_default();
+        if count > 0 {
+            index.deliveries.raise_to(written.seq, written.seq, count);
+            for segment in self.early_marks.segments() {
+                if *segment == written.segment {
+                    continue;
+                }
+                let state = self.segments.entry(*segment).or_default();
+                state.needed_by.insert(written.segment);
+            }
+        }
+        index.deliveries.count(written.seq) > 0
     }
 
-    /// A delivery count was read from the log.
-    pub(crate) fn recover_mark(&mut self, mark: Mark) {
+    /// A delivery count was read from the log, in `segment`.
+    pub(crate) fn recover_mark(&mut self, segment: u32, mark: Mark) {
         let Mark { range, count } = mark;
-        let Some(queue) = self.queues.get_mut(&range.queue) else {
-            return;
-        };
         let mut live = Vec::new();
-        queue.stretches(range.first, range.last, &mut |stretch| live.push(stretch));
+        let mut missing = range.last.saturating_sub(range.first).saturating_add(1);
+        if let Some(queue) = self.queues.get_mut(&range.queue) {
+            queue.stretches(range.first, range.last, &mut |stretch| live.push(stretch));
+            for stretch in &live {
+                missing -= (stretch.last - stretch.first + 1).min(missing);
+                queue
+                    .deliveries
+                    .raise_to(stretch.first, stretch.last, count);
+            }
+        }
         for stretch in live {
-            queue
-                .deliveries
-                .raise_to(stretch.first, stretch.last, count);
             touch(&mut self.touched, &self.copied_from, stretch.segment);
+        }
+        if missing > 0 {
+            self.early_marks.note(segment, mark);
         }
     }
 
@@ -335,6 +356,7 @@ impl Index {
     /// The opening is over: what nobody claimed is garbage. Returns the number of queues and messages dropped.
     pub(crate) fn drop_unclaimed(&mut self, epoch: u64) -> (u64, u64) {
         self.counting = false;
+        self.early_marks = EarlyMarks::default();
         let garbage: Vec<QueueId> = self
             .queues
             .iter()

@@ -32,7 +32,7 @@ fn needed_by(index: &Index, segment: u32) -> Vec<u32> {
 fn recovered() -> Index {
     let mut index = Index::opening();
     index.put_run(QUEUE, &[written(0, 1), written(1, 1)]);
-    index.recover_mark(delivered(0));
+    index.recover_mark(2, delivered(0));
     let touched = index.take_touched();
     index.note_ranges(2, 64, &touched);
     assert_eq!(needed_by(&index, 2), [1]);
@@ -43,8 +43,7 @@ fn recovered() -> Index {
 fn marks_of_a_copy_without_its_own_are_needed_as_long_as_the_copy() {
     let mut index = recovered();
     // Compaction was killed after it had written the copy, and before its mark.
-    index.put_run(QUEUE, &[written(0, 3)]);
-    assert!(index.is_delivered(QUEUE, 0));
+    assert!(index.recover_put(QUEUE, written(0, 3)));
     index.keep_marks_of_copies(3);
     assert_eq!(needed_by(&index, 2), [1, 3]);
     assert!(needed_by(&index, 1).is_empty(), "it holds no marks");
@@ -60,10 +59,38 @@ fn marks_of_a_copy_without_its_own_are_needed_as_long_as_the_copy() {
 #[test]
 fn what_was_never_delivered_needs_no_marks() {
     let mut index = recovered();
-    index.put_run(QUEUE, &[written(1, 3)]);
-    assert!(!index.is_delivered(QUEUE, 1));
+    assert!(!index.recover_put(QUEUE, written(1, 3)));
     index.keep_marks_of_copies(4);
     assert_eq!(needed_by(&index, 2), [1]);
+}
+
+#[test]
+fn a_copy_has_the_count_that_stands_before_it_when_its_original_is_gone() {
+    let mut index = Index::opening();
+    // Segment 1, which held the original, was deleted; the crash came between the copy and its count.
+    let mut mark = delivered(0);
+    mark.range.last = 1;
+    mark.count = 3;
+    index.recover_mark(2, mark);
+    index.put_run(QUEUE, &[written(5, 2)]);
+    assert!(index.recover_put(QUEUE, written(1, 4)));
+    assert!(!index.recover_put(QUEUE, written(2, 4)));
+    let mut marks = Vec::new();
+    let all = Range {
+        queue: QUEUE,
+        first: 0,
+        last: 9,
+    };
+    index.marks(&[all], &mut marks);
+    let counts = marks.iter().map(|mark| (mark.range.first, mark.count));
+    assert_eq!(counts.collect::<Vec<_>>(), [(1, 3)]);
+    assert_eq!(
+        needed_by(&index, 2),
+        [4],
+        "it is needed as long as the copy"
+    );
+    index.drop_unclaimed(1);
+    assert!(!index.recover_put(QUEUE, written(0, 5)), "known no longer");
 }
 
 #[test]
