@@ -20,6 +20,7 @@ use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
 use crate::resources;
 use crate::timers;
+use crate::wakes::Wakes;
 
 /// How long connections have to take their leave at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
@@ -57,6 +58,9 @@ pub enum StartError {
     /// What the store holds can't be used.
     #[error("cannot open the broker: {0}")]
     Broker(BrokerError),
+    /// The system gives no pipe.
+    #[error("cannot make a pipe: {0}")]
+    Wakes(std::io::Error),
     /// The opening was cut short.
     #[error("opening was cut short: {0}")]
     Interrupted(String),
@@ -135,6 +139,8 @@ impl BrokerBuilder {
 pub struct Broker {
     node: Arc<Node>,
     store: Arc<dyn Store>,
+    /// Connections need it to the very end, longer than there are listeners.
+    wakes: JoinHandle<()>,
     listeners: Vec<JoinHandle<()>>,
     amqp: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
@@ -227,6 +233,7 @@ impl Drop for Broker {
         for listener in &self.listeners {
             listener.abort();
         }
+        self.wakes.abort();
     }
 }
 
@@ -234,6 +241,8 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let time: Arc<dyn leveret_broker::Clock> = Arc::new(WallClock::start());
     let (store, broker, folder) = open(config, storage, Arc::clone(&time)).await?;
     let (tasks, _) = watch::channel(0);
+    let (wakes, bell) = Wakes::new().map_err(StartError::Wakes)?;
+    let wakes = Arc::new(wakes);
     let node = Arc::new(Node {
         broker,
         protocol: Arc::new(protocol_config(config)),
@@ -241,6 +250,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         time,
         handshakes: Arc::new(Handshakes::new(config.limits.unauthenticated_connections)),
         churn: Churn::default(),
+        wakes: Arc::clone(&wakes),
         write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
         output_max: config
             .limits
@@ -252,6 +262,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let mut started = Broker {
         node: Arc::clone(&node),
         store,
+        wakes: tokio::spawn(wakes.run(bell)),
         listeners: Vec::new(),
         amqp: Vec::new(),
         metrics: Vec::new(),

@@ -102,7 +102,7 @@ impl From<StartError> for Failure {
             StartError::Listen { .. } => Exit::Unavailable,
             StartError::Locked(_) => Exit::TryAgain,
             StartError::Store(_) | StartError::Broker(_) => Exit::Io,
-            StartError::Interrupted(_) => Exit::Software,
+            StartError::Wakes(_) | StartError::Interrupted(_) => Exit::Software,
         };
         Self::new(exit, error.to_string())
     }

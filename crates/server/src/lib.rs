@@ -28,6 +28,7 @@ mod metrics;
 mod node;
 mod resources;
 mod timers;
+mod wakes;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::wakes::Wakes;
 
 /// A running node, as its tasks see it.
 pub(crate) struct Node {
@@ -19,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) time: Arc<dyn leveret_broker::Clock>,
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) churn: Churn,
+    /// By which the store's threads wake connections.
+    pub(crate) wakes: Arc<Wakes>,
     /// How long octets may wait for a peer that takes none.
     pub(crate) write_stall: Duration,
     /// Octets of output above which a connection's socket is not read.

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::node::{Handshake, Node};
+use crate::wakes::{Polling, RemoteWaker};
 
 /// Octets that one wake reads before it lets other tasks run.
 const READ_BUDGET: usize = 1 << 20;
@@ -65,6 +66,8 @@ struct Link<'a> {
     /// The beginning of a frame whose end has not come yet.
     rest: BytesMut,
     timer: Pin<Box<Sleep>>,
+    /// What the session gives to those who have something for this connection.
+    waker: RemoteWaker,
     /// When octets began to wait for a peer that takes none.
     stalled_since: Option<Duration>,
     /// The client asked to close, and earlier replies are still held back.
@@ -100,6 +103,7 @@ pub(crate) async fn serve(
         name: format!("{peer} -> {own}"),
         rest: BytesMut::new(),
         timer: Box::pin(tokio::time::sleep(node.protocol.handshake_timeout)),
+        waker: RemoteWaker::new(),
         stalled_since: None,
         close_pending: false,
         reading_paused: false,
@@ -136,6 +140,7 @@ impl Link<'_> {
 
     /// One wake. Ready with `None` once the vhost is open, if `handshake`.
     fn poll(&mut self, context: &mut Context<'_>, handshake: bool) -> Poll<Option<End>> {
+        let _polling = Polling::begin();
         let now = self.node.clock.now();
         if let Err(end) = self.poll_mailbox(context, now) {
             return Poll::Ready(Some(end));
@@ -176,7 +181,8 @@ impl Link<'_> {
 
     fn poll_mailbox(&mut self, context: &mut Context<'_>, now: Duration) -> Result<(), End> {
         while let Some(session) = &mut self.session {
-            match session.poll(context, &mut self.machine) {
+            let waker = self.waker.of(context, &self.node.wakes);
+            match session.poll(&mut Context::from_waker(waker), &mut self.machine) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => self.answer_close(now),
                 Poll::Ready(Err(error)) => self.fail(&error, now),
