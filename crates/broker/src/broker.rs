@@ -20,7 +20,9 @@ use crate::limits::Limits;
 use crate::mailbox::{CloseReason, Notice};
 use crate::queue::{MessageMemory, Queue, QueueProperties};
 use crate::time::{Clock, ManualClock, Time};
-use crate::users::{LoginRefused, Permission, User, UserRecord, Users};
+use crate::users::{
+    AccessRefused, Grant, LoginRefused, Permission, Resource, Right, User, UserRecord, Users,
+};
 use crate::vhost::{HistoryMemory, Vhost};
 
 /// Deadlines worked off in one call of [`Broker::run_deadlines`].
@@ -88,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) discards: Discards,
     pub(crate) histories: Arc<HistoryMemory>,
     pub(crate) alarms: Alarms,
+    pub(crate) users: RwLock<Users>,
 }
 
 impl Shared {
@@ -102,7 +105,16 @@ impl Shared {
             deadlines: Deadlines::default(),
             discards: Discards::default(),
             alarms: Alarms::default(),
+            users: RwLock::default(),
         }
+    }
+
+    /// What a user may do in a vhost now.
+    pub(crate) fn grant(&self, user: &str, vhost: &str) -> Arc<Grant> {
+        if let Some(known) = self.users.read().known_grant(user, vhost) {
+            return known;
+        }
+        self.users.write().grant(user, vhost)
     }
 }
 
@@ -110,7 +122,6 @@ impl Shared {
 pub struct Broker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) vhosts: RwLock<FxHashMap<String, Arc<Vhost>>>,
-    pub(crate) users: RwLock<Users>,
     pub(crate) global_parameters: RwLock<BTreeMap<String, Value>>,
     /// Held by whoever changes users, vhosts or global parameters.
     pub(crate) administration: Mutex<()>,
@@ -132,7 +143,7 @@ impl Broker {
         if !first.is_empty() {
             shared.store.change(first)?;
         }
-        let users = recover_users(&mut stored, options.loopback_users);
+        *shared.users.write() = recover_users(&mut stored, options.loopback_users);
         let global_parameters = stored.global_parameters.drain(..).collect();
         let vhosts = recover(&shared, stored)?;
         shared.store.recovered();
@@ -142,7 +153,6 @@ impl Broker {
         let broker = Self {
             shared,
             vhosts: RwLock::new(vhosts),
-            users: RwLock::new(users),
             global_parameters: RwLock::new(global_parameters),
             administration: Mutex::default(),
             rabbitmq_version: options.rabbitmq_version,
@@ -172,7 +182,28 @@ impl Broker {
         password: &str,
         from_loopback: bool,
     ) -> Result<User, LoginRefused> {
-        self.users.read().login(name, password, from_loopback)
+        self.shared
+            .users
+            .read()
+            .login(name, password, from_loopback)
+    }
+
+    /// May the user do this in the vhost? The one question for every door: sessions ask it of
+    /// each command, and whatever else lets users in is to ask it too.
+    pub fn authorise(
+        &self,
+        user: &str,
+        vhost: &str,
+        right: Right,
+        resource: Resource<'_>,
+    ) -> Result<(), AccessRefused> {
+        let grant = self.shared.grant(user, vhost);
+        grant.authorise(right, resource)
+    }
+
+    /// May the user open the vhost: does it have a permission there?
+    pub fn may_open(&self, user: &str, vhost: &str) -> bool {
+        self.shared.grant(user, vhost).opens()
     }
 
     /// All vhosts, in the order of their names.
@@ -347,13 +378,15 @@ fn upgrade(stored: &mut Definitions) -> Vec<Change> {
 
 fn recover_users(stored: &mut Definitions, loopback_users: Vec<String>) -> Users {
     let mut users = Users::new(loopback_users);
-    users.records.extend(stored.users.drain(..));
+    for (name, record) in stored.users.drain(..) {
+        users.set_record(name, record);
+    }
     for (user, vhost, permission) in stored.permissions.drain(..) {
-        users.permissions.insert((user, vhost), permission);
+        users.set_permission((user, vhost), permission);
     }
     for (user, vhost, exchange, permission) in stored.topic_permissions.drain(..) {
-        let key = (user, vhost, exchange);
-        users.topic_permissions.insert(key, permission);
+        let place = (user, vhost, exchange);
+        users.set_topic_permission(place, permission);
     }
     users
 }

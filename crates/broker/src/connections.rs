@@ -26,6 +26,50 @@ pub struct ConnectionSummary {
     pub vhost: Arc<str>,
 }
 
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) of_node: usize,
+    pub(crate) of_vhost: Option<u64>,
+    pub(crate) of_user: Option<u64>,
+}
+
+/// The bound that one connection more would exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Node(usize),
+    Vhost(u64),
+    User(u64),
+}
+
+impl Bounds {
+    /// Is there room for one like `new`?
+    fn admit(
+        self,
+        open: &FxHashMap<ConnectionId, Open>,
+        new: &ConnectionSummary,
+    ) -> Result<(), Full> {
+        if open.len() >= self.of_node {
+            return Err(Full::Node(self.of_node));
+        }
+        let count = |is_like: fn(&ConnectionSummary, &ConnectionSummary) -> bool| {
+            let alike = open.values().filter(|open| is_like(&open.summary, new));
+            alike.count() as u64
+        };
+        if let Some(limit) = self.of_vhost
+            && count(|one, other| one.vhost == other.vhost) >= limit
+        {
+            return Err(Full::Vhost(limit));
+        }
+        if let Some(limit) = self.of_user
+            && count(|one, other| one.user == other.user) >= limit
+        {
+            return Err(Full::User(limit));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 struct Open {
     summary: ConnectionSummary,
@@ -42,20 +86,18 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Register a connection; `None` when there are `limit` already.
+    /// Register a connection, unless there are as many already as may be.
     pub(crate) fn open(
         &self,
-        limit: usize,
+        bounds: Bounds,
         describe: impl FnOnce(ConnectionId) -> ConnectionSummary,
         mailbox: &Arc<Mailbox>,
         counters: &Arc<Counters>,
-    ) -> Option<ConnectionId> {
-        let mut open = self.open.lock();
-        if open.len() >= limit {
-            return None;
-        }
+    ) -> Result<ConnectionId, Full> {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let summary = describe(id);
+        let mut open = self.open.lock();
+        bounds.admit(&open, &summary)?;
         open.insert(
             id,
             Open {
@@ -64,7 +106,7 @@ impl Connections {
                 counters: Arc::clone(counters),
             },
         );
-        Some(id)
+        Ok(id)
     }
 
     pub(crate) fn close(&self, id: ConnectionId) {
@@ -76,9 +118,24 @@ impl Connections {
 
     /// Ask every connection to end.
     pub(crate) fn close_all(&self, reason: &CloseReason) {
-        for mailbox in self.mailboxes() {
+        self.close_where(|_| true, reason);
+    }
+
+    /// Ask those connections to end that `chosen` says; gives how many.
+    pub(crate) fn close_where(
+        &self,
+        chosen: impl Fn(&ConnectionSummary) -> bool,
+        reason: &CloseReason,
+    ) -> usize {
+        let mailboxes: Vec<_> = {
+            let open = self.open.lock();
+            let chosen = open.values().filter(|open| chosen(&open.summary));
+            chosen.map(|open| Arc::clone(&open.mailbox)).collect()
+        };
+        for mailbox in &mailboxes {
             mailbox.close(reason.clone());
         }
+        mailboxes.len()
     }
 
     /// Have every connection look at the alarms.
@@ -101,11 +158,11 @@ impl Connections {
         self.open.lock().len()
     }
 
-    /// Open connections to one vhost.
-    pub(crate) fn len_of(&self, vhost: &str) -> u64 {
+    /// Channels that a user has open, over all its connections.
+    pub(crate) fn channels_of(&self, user: &str) -> u64 {
         let open = self.open.lock();
-        let there = open.values().filter(|open| &*open.summary.vhost == vhost);
-        there.count() as u64
+        let of_user = open.values().filter(|open| &*open.summary.user == user);
+        of_user.map(|open| open.counters.open_channels()).sum()
     }
 
     pub(crate) fn summaries(&self) -> Vec<ConnectionSummary> {

@@ -78,6 +78,14 @@ counters! {
     consumers_closed,
 }
 
+impl Counters {
+    /// Channels that the connection has open.
+    pub(crate) fn open_channels(&self) -> u64 {
+        let closed = self.channels_closed.value();
+        self.channels_opened.value().saturating_sub(closed)
+    }
+}
+
 /// A counter that one task writes and any may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);

@@ -143,6 +143,33 @@ pub(crate) fn put_vhost(name: &str, record: &VhostRecord) -> Change {
     put(key(VHOST, &[name.as_bytes()]), record)
 }
 
+pub(crate) fn delete_user(name: &str) -> Change {
+    Change::Delete {
+        key: key(USER, &[name.as_bytes()]),
+    }
+}
+
+pub(crate) fn delete_permission(user: &str, vhost: &str) -> Change {
+    Change::Delete {
+        key: key(PERMISSION, &[user.as_bytes(), vhost.as_bytes()]),
+    }
+}
+
+pub(crate) fn delete_topic_permission(
+    (user, vhost, exchange): &(String, String, String),
+) -> Change {
+    let names = [user.as_bytes(), vhost.as_bytes(), exchange.as_bytes()];
+    Change::Delete {
+        key: key(TOPIC_PERMISSION, &names),
+    }
+}
+
+pub(crate) fn delete_vhost(name: &str) -> Change {
+    Change::Delete {
+        key: key(VHOST, &[name.as_bytes()]),
+    }
+}
+
 pub(crate) fn put_policy(vhost: &str, kind: PolicyKind, policy: &Policy) -> Change {
     let record = PolicyRecord {
         pattern: policy.pattern.clone(),

@@ -17,6 +17,7 @@
               by the address space"
 )]
 
+mod administration;
 mod alarms;
 mod broker;
 mod connections;
@@ -43,6 +44,7 @@ mod time;
 mod users;
 mod vhost;
 
+pub use administration::{AdministrationError, UserSummary};
 pub use alarms::Alarm;
 pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use connections::{ConnectionId, ConnectionSummary};
@@ -59,5 +61,8 @@ pub use queue::Queue;
 pub use session::{Failure, Output, Peer, Session};
 pub use stored::{StoredDefinition, stored_message};
 pub use time::{Clock, ManualClock, Time};
-pub use users::{LoginRefused, User};
+pub use users::{
+    AccessRefused, BadPattern, LoginRefused, Permission, Resource, Right, TopicPermission, User,
+    UserLimits,
+};
 pub use vhost::{OpenRefused, Vhost, VhostLimits};

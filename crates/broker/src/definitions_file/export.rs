@@ -29,7 +29,7 @@ impl Broker {
             });
             file.add_vhost(&vhost, Some(vhost.name()));
         }
-        file.add_people(&self.users.read());
+        file.add_people(&self.shared.users.read());
         let global = self.global_parameters.read();
         file.global_parameters = global
             .iter()
@@ -61,7 +61,7 @@ impl Broker {
 
 impl DefinitionsFile {
     fn add_people(&mut self, users: &Users) {
-        for (name, record) in &users.records {
+        for (name, record) in users.records() {
             let algorithm = serde_json::to_value(record.hashing_algorithm);
             self.users.push(FileUser {
                 name: name.clone(),
@@ -77,7 +77,7 @@ impl DefinitionsFile {
                 },
             });
         }
-        for ((user, vhost), permission) in &users.permissions {
+        for ((user, vhost), permission) in users.permissions() {
             self.permissions.push(FilePermission {
                 user: user.clone(),
                 vhost: vhost.clone(),
@@ -86,7 +86,7 @@ impl DefinitionsFile {
                 read: permission.read.clone(),
             });
         }
-        for ((user, vhost, exchange), permission) in &users.topic_permissions {
+        for ((user, vhost, exchange), permission) in users.topic_permissions() {
             self.topic_permissions.push(FileTopicPermission {
                 user: user.clone(),
                 vhost: vhost.clone(),

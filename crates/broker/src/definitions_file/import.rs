@@ -74,14 +74,35 @@ impl Broker {
                 .into_values()
                 .map(|vhost| (vhost.name().to_string(), vhost)),
         );
-        let mut users = self.users.write();
-        users.records.extend(new_people.records);
-        users.permissions.extend(new_people.people.permissions);
-        let topic_permissions = new_people.people.topic_permissions;
-        users.topic_permissions.extend(topic_permissions);
-        drop(users);
+        self.admit(new_people);
         self.global_parameters.write().extend(global);
         Ok((report, ticket))
+    }
+
+    /// Users and permissions take effect, also for whoever is connected.
+    fn admit(&self, new: NewPeople) {
+        let People {
+            permissions,
+            topic_permissions,
+            ..
+        } = new.people;
+        let places = permissions.iter().map(|((_, vhost), _)| vhost.clone());
+        let topics = topic_permissions.iter().map(|((_, vhost, _), _)| vhost);
+        let vhosts: BTreeSet<String> = places.chain(topics.cloned()).collect();
+        let mut users = self.shared.users.write();
+        for (name, record) in new.records {
+            users.set_record(name, record);
+        }
+        for (place, permission) in permissions {
+            users.set_permission(place, permission);
+        }
+        for (place, permission) in topic_permissions {
+            users.set_topic_permission(place, permission);
+        }
+        drop(users);
+        for vhost in vhosts {
+            self.permissions_changed(&vhost);
+        }
     }
 
     /// Make what is in vhosts, and give the store all changes.
@@ -157,12 +178,12 @@ impl Broker {
         report: &mut ImportReport,
     ) -> Result<NewPeople, DefinitionsError> {
         let mut people = file.people()?;
-        let users = self.users.read();
+        let users = self.shared.users.read();
         let mut records = Vec::new();
         for (name, part) in people.users.drain(..) {
             let mut record = part.record;
             if let Some(password) = part.password {
-                let known = users.records.get(&name);
+                let known = users.record(&name);
                 record = match known.filter(|known| known.matches(&password)) {
                     // The same password: keep its salt, so that nothing changes.
                     Some(known) => record.hashed_as(known),
@@ -172,14 +193,14 @@ impl Broker {
                 };
             }
             report.users += 1;
-            if users.records.get(&name) != Some(&record) {
+            if users.record(&name) != Some(&record) {
                 changes.push(definitions::put_user(&name, &record));
             }
             records.push((name, record));
         }
         let known: BTreeSet<&str> = records.iter().map(|(name, _)| name.as_str()).collect();
         let check = |user: &str, vhost: &str| {
-            let reason = if !known.contains(user) && !users.records.contains_key(user) {
+            let reason = if !known.contains(user) && users.record(user).is_none() {
                 format!("no_such_user '{user}'")
             } else if !new_vhosts.contains_key(vhost) && self.vhost(vhost).is_none() {
                 format!("vhost '{vhost}' does not exist")
@@ -194,14 +215,14 @@ impl Broker {
         for ((user, vhost), permission) in &people.permissions {
             check(user, vhost)?;
             let place = (user.clone(), vhost.clone());
-            if users.permissions.get(&place) != Some(permission) {
+            if users.permissions().get(&place) != Some(permission) {
                 changes.push(definitions::put_permission(user, vhost, permission));
             }
         }
         for (place, permission) in &people.topic_permissions {
             let (user, vhost, exchange) = place;
             check(user, vhost)?;
-            if users.topic_permissions.get(place) != Some(permission) {
+            if users.topic_permissions().get(place) != Some(permission) {
                 let names = (user.as_str(), vhost.as_str(), exchange.as_str());
                 changes.push(definitions::put_topic_permission(names, permission));
             }

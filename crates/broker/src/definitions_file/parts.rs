@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::arguments::to_table;
 use super::{DefinitionsError, DefinitionsFile, DestinationType, FileUser, PolicyTerms};
-use crate::policies::{ApplyTo, Checked, Pattern, Policy, PolicyDefinition, PolicyKind, term};
-use crate::users::{HashingAlgorithm, Permission, TopicPermission, UserRecord};
+use crate::policies::{ApplyTo, Checked, Policy, PolicyDefinition, PolicyKind, term};
+use crate::users::{HashingAlgorithm, Permission, TopicPermission, UserLimits, UserRecord};
 use crate::vhost::{DeclaredType, LIMITS, VhostLimits, check_new_exchange, check_new_queue};
 
 /// Octets of a name (AMQP short string).
@@ -226,24 +226,26 @@ impl DefinitionsFile {
         }
         for given in &self.permissions {
             let what = || permission_text(&given.user, &given.vhost);
-            check_patterns(&[&given.configure, &given.write, &given.read])
-                .map_err(|reason| DefinitionsError::refused(what(), reason))?;
             let permission = Permission {
                 configure: given.configure.clone(),
                 write: given.write.clone(),
                 read: given.read.clone(),
             };
+            permission
+                .check()
+                .map_err(|bad| DefinitionsError::refused(what(), bad.to_string()))?;
             let place = (given.user.clone(), given.vhost.clone());
             people.permissions.push((place, permission));
         }
         for given in &self.topic_permissions {
             let what = || permission_text(&given.user, &given.vhost);
-            check_patterns(&[&given.write, &given.read])
-                .map_err(|reason| DefinitionsError::refused(format!("topic {}", what()), reason))?;
             let permission = TopicPermission {
                 write: given.write.clone(),
                 read: given.read.clone(),
             };
+            permission.check().map_err(|bad| {
+                DefinitionsError::refused(format!("topic {}", what()), bad.to_string())
+            })?;
             let place = (
                 given.user.clone(),
                 given.vhost.clone(),
@@ -301,14 +303,6 @@ fn of_policy(kind: PolicyKind, name: &str, vhost: &str, reason: String) -> Defin
 fn check_name(name: &str) -> Result<(), String> {
     if name.len() > NAME_MAX {
         return Err(format!("name or key longer than {NAME_MAX} octets"));
-    }
-    Ok(())
-}
-
-fn check_patterns(patterns: &[&String]) -> Result<(), String> {
-    for pattern in patterns {
-        Pattern::compile(pattern)
-            .map_err(|reason| format!("invalid regexp '{pattern}': {reason}"))?;
     }
     Ok(())
 }
@@ -387,7 +381,15 @@ fn user_part(user: &FileUser, version: Option<&str>) -> Result<UserPart, String>
             .map_err(|_| format!("unknown hashing algorithm '{name}'"))?,
     };
     let mut record = UserRecord::with_hash(hash, algorithm, tags);
-    record.limits = user.limits.clone();
+    let has_limits = match &user.limits {
+        Value::Null => false,
+        Value::Array(limits) => !limits.is_empty(),
+        _ => true,
+    };
+    if has_limits {
+        UserLimits::parse(&user.limits)?;
+        record.limits = user.limits.clone();
+    }
     Ok(UserPart {
         password: user.password.clone(),
         record,

@@ -6,6 +6,9 @@
 
 use regex::{Regex, RegexBuilder};
 
+/// Octets of an expression at most: it is kept as it is, and parsed before its program's size is known.
+const LENGTH_MAX: usize = 16 << 10;
+
 /// Octets of a compiled expression at most.
 const SIZE_MAX: usize = 1 << 20;
 
@@ -26,6 +29,11 @@ struct Ahead {
 impl Pattern {
     /// Compile it; the reason in RabbitMQ's form, `{"what",place}`, if it can't be.
     pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
+        if pattern.len() > LENGTH_MAX {
+            return Err(format!(
+                "{{\"regular expression is too large\",{LENGTH_MAX}}}"
+            ));
+        }
         if let Some((aheads, rest)) = look_aheads(pattern) {
             let ahead = aheads
                 .into_iter()
@@ -202,5 +210,10 @@ mod tests {
         }
         assert_eq!(Pattern::compile("(").unwrap_err(), "{\"unclosed group\",0}");
         assert!(Pattern::compile(&"(a{1000}){1000}".repeat(3)).is_err());
+        assert!(Pattern::compile(&"a".repeat(16 << 10)).is_ok());
+        assert_eq!(
+            Pattern::compile(&"a".repeat((16 << 10) + 1)).unwrap_err(),
+            "{\"regular expression is too large\",16384}"
+        );
     }
 }

@@ -115,10 +115,16 @@ impl Session {
             tag.into()
         };
         let is_reply = name == REPLY_TO;
+        if !is_reply {
+            self.authorise_reading(&name)?;
+        }
         let queue = if is_reply {
             self.reply_queue(number, consume.no_ack)?
         } else {
             self.vhost.accessible_queue(&name, self.access)?
+        };
+        let Some(channel) = self.channels.get(&number) else {
+            return Ok(());
         };
         let priority = if is_reply {
             0
@@ -351,6 +357,7 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, get.queue.as_str())?;
+        self.authorise_reading(&name)?;
         let queue = self.vhost.accessible_queue(&name, self.access)?;
         let options = &queue.properties().options;
         if options.is_quorum() && options.single_active_consumer {

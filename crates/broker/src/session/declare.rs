@@ -11,6 +11,7 @@ use super::channel::Held;
 use super::consume::short;
 use super::{Failure, Output, Session};
 use crate::queue::Queue;
+use crate::users::{Resource, Right};
 use crate::vhost::{REPLY_TO, Vhost};
 
 impl Session {
@@ -20,7 +21,8 @@ impl Session {
         declare: &exchange::Declare,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let ticket = self.vhost.declare_exchange(declare)?;
+        let grant = self.grant();
+        let ticket = self.vhost.declare_exchange(declare, &grant)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}));
         self.answer(number, declare.nowait, ticket, ok, output);
         Ok(())
@@ -32,7 +34,8 @@ impl Session {
         delete: &exchange::Delete,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let ticket = self.vhost.delete_exchange(delete)?;
+        let grant = self.grant();
+        let ticket = self.vhost.delete_exchange(delete, &grant)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeleteOk(exchange::DeleteOk {}));
         self.answer(number, delete.nowait, ticket, ok, output);
         Ok(())
@@ -50,7 +53,10 @@ impl Session {
             routing_key: bind.routing_key.to_string(),
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(&binding, self.access, &mut self.effects)?;
+        let grant = self.grant();
+        let ticket = self
+            .vhost
+            .bind(&binding, self.access, &grant, &mut self.effects)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())
@@ -68,7 +74,8 @@ impl Session {
             routing_key: unbind.routing_key.to_string(),
             arguments: unbind.arguments,
         };
-        let ticket = self.vhost.unbind(&binding, self.access)?;
+        let grant = self.grant();
+        let ticket = self.vhost.unbind(&binding, self.access, &grant)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(exchange::UnbindOk {}));
         self.answer(number, unbind.nowait, ticket, ok, output);
         Ok(())
@@ -90,7 +97,8 @@ impl Session {
             self.answer(number, declare.nowait, Ticket::NONE, ok, output);
             return Ok(());
         }
-        let declared = self.vhost.declare_queue(declare, self.access)?;
+        let grant = self.grant();
+        let declared = self.vhost.declare_queue(declare, self.access, &grant)?;
         let name = Arc::clone(declared.queue.name());
         self.counters.queues_declared.add(1);
         if declared.created {
@@ -142,7 +150,10 @@ impl Session {
             routing_key,
             arguments: bind.arguments,
         };
-        let ticket = self.vhost.bind(&binding, self.access, &mut self.effects)?;
+        let grant = self.grant();
+        let ticket = self
+            .vhost
+            .bind(&binding, self.access, &grant, &mut self.effects)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.answer(number, bind.nowait, ticket, ok, output);
         Ok(())
@@ -162,7 +173,8 @@ impl Session {
             routing_key,
             arguments: unbind.arguments,
         };
-        let ticket = self.vhost.unbind(&binding, self.access)?;
+        let grant = self.grant();
+        let ticket = self.vhost.unbind(&binding, self.access, &grant)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
         self.answer(number, false, ticket, ok, output);
         Ok(())
@@ -175,6 +187,7 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, purge.queue.as_str())?;
+        self.authorise_reading(&name)?;
         let queue = self.vhost.accessible_queue(&name, self.access)?;
         let message_count = clamp(queue.purge(&mut self.effects)?);
         let ok = AMQPClass::Queue(queue::AMQPMethod::PurgeOk(queue::PurgeOk { message_count }));
@@ -189,6 +202,8 @@ impl Session {
         output: &mut impl Output,
     ) -> Result<(), Failure> {
         let name = self.queue_name(number, delete.queue.as_str())?;
+        let grant = self.grant();
+        grant.authorise(Right::Configure, Resource::Queue(&name))?;
         let (messages, ticket) = match self.vhost.queue(&name) {
             None => (0, self.vhost.settled_by()),
             Some(queue) => {

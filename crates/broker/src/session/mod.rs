@@ -5,6 +5,7 @@
 //! protocol machine recognised, calls [`Session::flush`] when a socket read is worked off and
 //! [`Session::poll`] when its mailbox has something; the session answers through [`Output`].
 
+mod authorise;
 mod channel;
 mod confirm;
 mod consume;
@@ -38,14 +39,14 @@ use self::queues::QueueSlots;
 use self::routes::Routes;
 use self::timeouts::Timeouts;
 use crate::broker::{Broker, Shared};
-use crate::connections::{ConnectionId, ConnectionSummary};
+use crate::connections::{Bounds, ConnectionId, ConnectionSummary, Full};
 use crate::counters::Counters;
 use crate::deadlines::Party;
 use crate::delay::{DelayedExchange, Held as HeldBack};
 use crate::effects::Effects;
 use crate::mailbox::{Mailbox, Notice};
 use crate::queue::Queue;
-use crate::users::User;
+use crate::users::{Grant, User};
 use crate::vhost::{OpenRefused, QueueAccess, Vhost};
 
 /// What a session says to its peer. The protocol machine implements it.
@@ -100,6 +101,9 @@ pub struct Session {
     shared: Arc<Shared>,
     vhost: Arc<Vhost>,
     user: Arc<User>,
+    /// What the user may do, as it was at this generation of the vhost.
+    grant: Arc<Grant>,
+    granted_at: u64,
     access: QueueAccess,
     peer: Peer,
     mailbox: Arc<Mailbox>,
@@ -149,27 +153,17 @@ impl Broker {
         let found = self
             .vhost(vhost)
             .ok_or_else(|| OpenRefused::NoVhost(vhost.to_owned()))?;
-        if !user.may_open(vhost) {
-            return Err(OpenRefused::NoAccess {
-                vhost: vhost.to_owned(),
-                user: user.name().to_string(),
-            });
-        }
-        if let Some(limit) = found.limits().max_connections
-            && self.shared.connections.len_of(vhost) >= limit
-        {
-            return Err(OpenRefused::VhostFull {
-                vhost: vhost.to_owned(),
-                user: user.name().to_string(),
-                limit,
-            });
-        }
         let limits = &self.shared.limits;
         let mailbox = Arc::new(Mailbox::new(
             limits.outbox_high_bytes,
             limits.outbox_low_bytes,
         ));
         let counters = Arc::new(Counters::default());
+        let bounds = Bounds {
+            of_node: limits.connections,
+            of_vhost: found.limits().max_connections,
+            of_user: self.shared.users.read().limits(user.name()).max_connections,
+        };
         let describe = |id| ConnectionSummary {
             id,
             name: peer.name.clone(),
@@ -179,8 +173,22 @@ impl Broker {
         let connection = self
             .shared
             .connections
-            .open(limits.connections, describe, &mailbox, &counters)
-            .ok_or(OpenRefused::TooManyConnections(limits.connections))?;
+            .open(bounds, describe, &mailbox, &counters)
+            .map_err(|full| refused_for(full, vhost, &user))?;
+        let granted_at = found.generation();
+        let grant = self.shared.grant(user.name(), vhost);
+        // Who comes after the connections of a deleted vhost were told to go is not let in.
+        if found.is_deleted() {
+            self.shared.connections.close(connection);
+            return Err(OpenRefused::NoVhost(vhost.to_owned()));
+        }
+        if !grant.opens() {
+            self.shared.connections.close(connection);
+            return Err(OpenRefused::NoAccess {
+                vhost: vhost.to_owned(),
+                user: user.name().to_string(),
+            });
+        }
         // An alarm that is raised from here on is announced to the connection.
         if self.shared.alarms.reason().is_some() {
             let _ = mailbox.push(Notice::Alarms);
@@ -188,6 +196,8 @@ impl Broker {
         Ok(Session {
             shared: Arc::clone(&self.shared),
             vhost: found,
+            grant,
+            granted_at,
             user,
             access: QueueAccess { connection },
             peer,
@@ -491,6 +501,20 @@ impl Session {
                 .store
                 .on_durable(ticket, Arc::clone(&self.mailbox) as _);
         }
+    }
+}
+
+/// The refusal of a connection for which there is no room.
+fn refused_for(full: Full, vhost: &str, user: &User) -> OpenRefused {
+    let user = user.name().to_string();
+    match full {
+        Full::Node(limit) => OpenRefused::TooManyConnections(limit),
+        Full::User(limit) => OpenRefused::UserFull { user, limit },
+        Full::Vhost(limit) => OpenRefused::VhostFull {
+            vhost: vhost.to_owned(),
+            user,
+            limit,
+        },
     }
 }
 

@@ -304,6 +304,7 @@ impl Session {
     }
 
     fn find_route(&mut self, message: &Message, extra_keys: &[&[u8]]) -> Result<Target, Failure> {
+        self.authorise_publish(message)?;
         let headers = message.properties().headers();
         let delay = Delay::of(headers);
         let request = RouteRequest {
@@ -333,19 +334,26 @@ impl Session {
             );
             return Err(Failure::access_refused(text));
         }
+        if route.is_topic {
+            self.authorise_topics(message, extra_keys)?;
+        }
         if !route.held.is_empty()
             && let Delay::Malformed(text) = delay
         {
             return Err(Failure::precondition_failed(text));
         }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
+        let is_cached = route.cacheable && extra_keys.is_empty() && !to_reply_queue;
+        if !is_cached {
+            self.remember_allowed(message);
+        }
         if route.kept {
             return Ok(Target::Kept);
         }
         if !route.held.is_empty() {
             return Ok(self.held_target(route.held, &delay));
         }
-        if route.cacheable && extra_keys.is_empty() && !to_reply_queue {
+        if is_cached {
             Ok(Target::Cached(self.routes.remember(message.routing())))
         } else {
             Ok(Target::Once(self.routes.targets()))
@@ -406,7 +414,7 @@ impl Session {
         let properties = message.properties();
         if let Some(user) = properties.user_id()
             && user != self.user.name().as_bytes()
-            && !self.user.is_impersonator()
+            && !self.shared.users.read().is_impersonator(self.user.name())
         {
             return Err(Failure::precondition_failed(format!(
                 "user_id property set to '{}' but authenticated user was '{}'",

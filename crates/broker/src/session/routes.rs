@@ -6,7 +6,7 @@ use std::sync::Arc;
 use leveret_router::RouteScratch;
 use leveret_store::QueueId;
 use leveret_wire::Message;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::publish::Target;
@@ -36,6 +36,8 @@ pub(super) struct Routes {
     last: Option<(Box<[u8]>, u32)>,
     pub(super) runs: Vec<Run>,
     run_of: FxHashMap<QueueId, u32>,
+    /// What the user may publish, by exchange and routing key, where no route can be remembered.
+    allowed: FxHashSet<Box<[u8]>>,
     /// Runs that are not empty.
     pub(super) dirty: Vec<u32>,
     pub(super) scratch: RouteScratch,
@@ -63,6 +65,23 @@ impl Routes {
         self.last = None;
         self.runs.clear();
         self.run_of.clear();
+        self.allowed.clear();
+    }
+
+    /// Was the user found to be allowed to publish to `routing`, since anything changed?
+    pub(super) fn is_allowed(&self, routing: &[u8]) -> bool {
+        self.allowed.contains(routing)
+    }
+
+    /// The user may publish to `routing`.
+    pub(super) fn allow(&mut self, routing: &[u8]) {
+        if self.allowed.contains(routing) {
+            return;
+        }
+        if self.allowed.len() >= ROUTES_MAX {
+            self.allowed.clear();
+        }
+        self.allowed.insert(routing.into());
     }
 
     /// The remembered route for `routing` (exchange and routing key as on the wire).

@@ -14,7 +14,7 @@ pub(crate) const TIME_MAX: i64 = 315_360_000_000;
 /// Times a message of a quorum queue may come back when the queue does not say (RabbitMQ 4.0).
 const DELIVERY_LIMIT_DEFAULT: u32 = 20;
 
-const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+pub(super) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
 const DEAD_LETTER_STRATEGY: &str = "x-dead-letter-strategy";
 const QUEUE_TYPE: &str = "x-queue-type";

@@ -1,6 +1,6 @@
 //! queue.bind, queue.unbind, exchange.bind and exchange.unbind.
 
-use leveret_router::{BindError, Binding, Destination, ExchangeKind};
+use leveret_router::{BindError, Binding, Destination, Exchange, ExchangeKind};
 use leveret_store::Ticket;
 
 use super::Vhost;
@@ -11,6 +11,7 @@ use crate::definitions;
 use crate::effects::Effects;
 use crate::queue::QueueType;
 use crate::session::Failure;
+use crate::users::{Grant, Resource, Right};
 
 impl Vhost {
     /// Add a binding; one that is there already is left alone. What its source has kept for it
@@ -19,16 +20,15 @@ impl Vhost {
         &self,
         binding: &Binding,
         access: QueueAccess,
+        grant: &Grant,
         effects: &mut Effects,
     ) -> Result<Ticket, Failure> {
-        refuse_default(&binding.source)?;
-        if let Destination::Exchange(name) = &binding.destination {
-            refuse_default(name)?;
-        }
+        authorise_ends(binding, grant)?;
         let mut topology = self.topology.write();
         let Some(source) = topology.router.exchange(&binding.source) else {
             return Err(self.no_exchange(&binding.source));
         };
+        authorise_key(binding, source, grant)?;
         if let Destination::Queue(name) = &binding.destination {
             let queue = topology
                 .router
@@ -82,12 +82,17 @@ impl Vhost {
     }
 
     /// Remove a binding; one that is not there is no error.
-    pub(crate) fn unbind(&self, binding: &Binding, access: QueueAccess) -> Result<Ticket, Failure> {
-        refuse_default(&binding.source)?;
-        if let Destination::Exchange(name) = &binding.destination {
-            refuse_default(name)?;
-        }
+    pub(crate) fn unbind(
+        &self,
+        binding: &Binding,
+        access: QueueAccess,
+        grant: &Grant,
+    ) -> Result<Ticket, Failure> {
+        authorise_ends(binding, grant)?;
         let mut topology = self.topology.write();
+        if let Some(source) = topology.router.exchange(&binding.source) {
+            authorise_key(binding, source, grant)?;
+        }
         if !topology.router.has_binding(binding) {
             return Ok(self.settled_by());
         }
@@ -130,4 +135,31 @@ impl Vhost {
             other => Failure::precondition_failed(other.to_string()),
         }
     }
+}
+
+/// May the user bind and unbind these two? Asked before it is known whether they are there.
+fn authorise_ends(binding: &Binding, grant: &Grant) -> Result<(), Failure> {
+    let destination = match &binding.destination {
+        Destination::Queue(name) => Resource::Queue(name),
+        Destination::Exchange(name) => Resource::Exchange(name),
+    };
+    grant.authorise(Right::Write, destination)?;
+    if let Destination::Exchange(name) = &binding.destination {
+        refuse_default(name)?;
+    }
+    refuse_default(&binding.source)?;
+    grant.authorise(Right::Read, Resource::Exchange(&binding.source))?;
+    Ok(())
+}
+
+/// May the user have what a topic exchange gets with this key?
+fn authorise_key(binding: &Binding, source: &Exchange, grant: &Grant) -> Result<(), Failure> {
+    if source.kind == ExchangeKind::Topic {
+        let resource = Resource::Topic {
+            exchange: &binding.source,
+            routing_key: &binding.routing_key,
+        };
+        grant.authorise(Right::Read, resource)?;
+    }
+    Ok(())
 }

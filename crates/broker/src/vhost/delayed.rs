@@ -143,10 +143,15 @@ impl Vhost {
         let names = removed.exchanges.iter().map(String::as_str).chain(name);
         for name in names {
             if let Some(exchange) = topology.delayed.remove(name) {
-                exchange.delete();
-                ticket = ticket.max(self.shared.store.drop_queue(exchange.id())?);
+                ticket = ticket.max(self.drop_kept(&exchange)?);
             }
         }
         Ok(ticket)
+    }
+
+    /// Drop what a delayed exchange keeps.
+    pub(super) fn drop_kept(&self, exchange: &DelayedExchange) -> Result<Ticket, StoreError> {
+        exchange.delete();
+        self.shared.store.drop_queue(exchange.id())
     }
 }

@@ -10,21 +10,28 @@ use super::equivalence::{compare_arguments, compare_flag, inequivalent};
 use super::{ALTERNATE_EXCHANGE, Vhost};
 use crate::definitions;
 use crate::session::Failure;
+use crate::users::{Grant, Resource, Right};
 
 const RESERVED_PREFIX: &str = "amq.";
 
 impl Vhost {
     /// Declare an exchange. The answer is due when the ticket is durable.
-    pub(crate) fn declare_exchange(&self, declare: &Declare) -> Result<Ticket, Failure> {
+    pub(crate) fn declare_exchange(
+        &self,
+        declare: &Declare,
+        grant: &Grant,
+    ) -> Result<Ticket, Failure> {
         let name = declare.exchange.as_str();
         if declare.passive {
-            return self.find_exchange(name).map(|()| Ticket::NONE);
+            return self.find_exchange(name, grant).map(|()| Ticket::NONE);
         }
         let declared = DeclaredType::parse(declare.kind.as_str())
             .ok_or_else(|| Failure::command_invalid(unknown_type(declare.kind.as_str())))?;
         refuse_default(name)?;
+        grant.authorise(Right::Configure, Resource::Exchange(name))?;
         let what = self.exchange_text(name);
         let mut topology = self.topology.write();
+        self.check_alive()?;
         if let Some(current) = topology.router.exchange(name) {
             equivalent(declare, declared, current, &what).map_err(Failure::precondition_failed)?;
             return Ok(if current.durable {
@@ -37,6 +44,14 @@ impl Vhost {
             return Err(Failure::access_refused(format!(
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
             )));
+        }
+        if let Some(AMQPValue::LongString(alternate)) =
+            declare.arguments.inner().get(ALTERNATE_EXCHANGE)
+        {
+            // What cannot be routed is read from here and published there.
+            let alternate = alternate.to_string();
+            grant.authorise(Right::Read, Resource::Exchange(name))?;
+            grant.authorise(Right::Write, Resource::Exchange(&alternate))?;
         }
         let kind = declared.kind(&declare.arguments)?;
         check_new_exchange(kind, &declare.arguments, &what)
@@ -75,7 +90,11 @@ impl Vhost {
     }
 
     /// Delete an exchange, with the bindings from and to it.
-    pub(crate) fn delete_exchange(&self, delete: &Delete) -> Result<Ticket, Failure> {
+    pub(crate) fn delete_exchange(
+        &self,
+        delete: &Delete,
+        grant: &Grant,
+    ) -> Result<Ticket, Failure> {
         let name = delete.exchange.as_str();
         refuse_default(name)?;
         if name.starts_with(RESERVED_PREFIX) {
@@ -85,6 +104,7 @@ impl Vhost {
             );
             return Err(Failure::access_refused(text));
         }
+        grant.authorise(Right::Configure, Resource::Exchange(name))?;
         let mut topology = self.topology.write();
         let Some(exchange) = topology.router.exchange(name) else {
             return Ok(self.settled_by());
@@ -115,8 +135,9 @@ impl Vhost {
         Ok(if durable { ticket.max(dropped) } else { ticket })
     }
 
-    fn find_exchange(&self, name: &str) -> Result<(), Failure> {
+    fn find_exchange(&self, name: &str, grant: &Grant) -> Result<(), Failure> {
         refuse_default(name)?;
+        grant.authorise_look(Resource::Exchange(name))?;
         if self.topology.read().router.exchange(name).is_none() {
             return Err(self.no_exchange(name));
         }

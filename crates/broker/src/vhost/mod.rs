@@ -8,6 +8,7 @@
 mod arguments;
 mod bindings;
 mod delayed;
+mod deletion;
 mod equivalence;
 mod exchanges;
 mod histories;
@@ -17,7 +18,7 @@ mod policies;
 mod queues;
 mod replies;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use leveret_router::{
@@ -45,7 +46,7 @@ pub(crate) use self::exchanges::check_new_exchange;
 use self::histories::History;
 pub(crate) use self::histories::HistoryMemory;
 pub use self::parameters::VhostLimits;
-pub(crate) use self::parameters::{LIMITS, Parameters};
+pub(crate) use self::parameters::{LIMITS, LIMITS_NAME, Parameters, read_limits};
 pub(crate) use self::queues::{QueueAccess, check_new_queue, generated_name};
 pub(crate) use self::replies::REPLY_TO;
 
@@ -66,6 +67,14 @@ pub enum OpenRefused {
     /// The node has as many connections as it may.
     #[error("connection refused: node connection limit ({0}) is reached")]
     TooManyConnections(usize),
+    /// The user has as many connections as its limits allow.
+    #[error("connection refused for user '{user}': user connection limit ({limit}) is reached")]
+    UserFull {
+        /// The user who asked.
+        user: String,
+        /// The limit.
+        limit: u64,
+    },
     /// The vhost has as many connections as its limits allow.
     #[error(
         "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
@@ -89,6 +98,8 @@ pub struct Vhost {
     generation: AtomicU64,
     /// Ticket of the last change of a definition.
     last_change: AtomicU64,
+    /// It is being deleted, or was: nothing more is declared in it. Set under the topology's lock.
+    deleted: AtomicBool,
     /// What is told of it: description, tags and the like.
     metadata: RwLock<Map<String, Value>>,
     topology: RwLock<Topology>,
@@ -139,6 +150,8 @@ pub(crate) struct Route {
     pub(crate) found: bool,
     /// Clients may not publish to it.
     pub(crate) internal: bool,
+    /// It is of type topic: its keys may have permissions of their own.
+    pub(crate) is_topic: bool,
     /// The same for every message with this exchange and routing key, until the topology
     /// changes.
     pub(crate) cacheable: bool,
@@ -185,6 +198,7 @@ impl Vhost {
             this: Weak::clone(this),
             generation: AtomicU64::new(1),
             last_change: AtomicU64::new(0),
+            deleted: AtomicBool::new(false),
             metadata: RwLock::default(),
             topology,
             replies: RwLock::default(),
@@ -224,14 +238,16 @@ impl Vhost {
         let Routed { found, cacheable } = topology.router.route(exchange, request, scratch, ids);
         queues.extend(ids.iter().filter_map(|id| topology.queues.get(id).cloned()));
         let kept = !cacheable && topology.router.passed_histories(scratch).next().is_some();
-        let internal = std::str::from_utf8(exchange)
+        let exchange = std::str::from_utf8(exchange)
             .ok()
-            .and_then(|name| topology.router.exchange(name))
-            .is_some_and(|exchange| exchange.internal);
+            .and_then(|name| topology.router.exchange(name));
+        let internal = exchange.is_some_and(|exchange| exchange.internal);
+        let is_topic = exchange.is_some_and(|exchange| exchange.kind == ExchangeKind::Topic);
         let held = topology.held(request, scratch);
         Route {
             found,
             internal,
+            is_topic,
             cacheable,
             kept,
             held,
@@ -318,13 +334,17 @@ impl Vhost {
     }
 
     /// The topology has changed: cached routes are old.
-    fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     fn store_changes(&self, changes: Vec<Change>) -> Result<Ticket, StoreError> {
         if changes.is_empty() {
             return Ok(Ticket::NONE);
+        }
+        if self.is_deleted() {
+            // It would come back with the next vhost of that name.
+            return Err(StoreError::Fenced);
         }
         let ticket = self.shared.store.change(changes)?;
         self.last_change.fetch_max(ticket.0, Ordering::Relaxed);

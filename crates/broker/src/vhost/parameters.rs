@@ -13,6 +13,9 @@ use crate::policies::term;
 /// The component that bounds a vhost; its one parameter is named `limits`.
 pub(crate) const LIMITS: &str = "vhost-limits";
 
+/// The parameter of that component.
+pub(crate) const LIMITS_NAME: &str = "limits";
+
 /// Values by component and name.
 pub(crate) type Parameters = BTreeMap<(String, String), Value>;
 
@@ -30,42 +33,59 @@ impl VhostLimits {
     /// number stands for no limit.
     pub(crate) fn parse(value: &Value) -> Result<Self, String> {
         let mut limits = Self::default();
-        let pairs: Vec<(&str, &Value)> = match value {
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| (key.as_str(), value))
-                .collect(),
-            Value::Array(pairs) => {
-                let pairs = pairs.iter().map(|pair| match pair.as_array()?.as_slice() {
-                    [Value::String(key), value] => Some((key.as_str(), value)),
-                    _ => None,
-                });
-                pairs
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| not_limits(value))?
-            }
-            _ => return Err(not_limits(value)),
-        };
-        for (key, value) in pairs {
-            let field = match key {
-                "max-connections" => &mut limits.max_connections,
-                "max-queues" => &mut limits.max_queues,
-                other => return Err(format!("Unrecognised terms [{other}] in limits")),
-            };
-            let number = value
-                .as_i64()
-                .ok_or_else(|| format!("{key} should be a number, actually was {}", term(value)))?;
-            *field = u64::try_from(number).ok();
-        }
+        let fields = &mut [
+            ("max-connections", &mut limits.max_connections),
+            ("max-queues", &mut limits.max_queues),
+        ];
+        read_limits(value, "limits", fields)?;
         Ok(limits)
     }
 }
 
-fn not_limits(value: &Value) -> String {
-    format!(
-        "limits should be a dictionary, actually was {}",
-        term(value)
-    )
+/// Read numbers by name, from an object or a list of pairs, into `fields`; RabbitMQ's reason if
+/// they are refused. A negative number stands for no limit.
+pub(crate) fn read_limits(
+    value: &Value,
+    what: &str,
+    fields: &mut [(&str, &mut Option<u64>)],
+) -> Result<(), String> {
+    let not_limits = || {
+        let found = term(value);
+        format!("{what} should be a dictionary, actually was {found}")
+    };
+    let pairs: Vec<(&str, &Value)> = match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect(),
+        Value::Array(pairs) => {
+            let pairs = pairs.iter().map(|pair| match pair.as_array()?.as_slice() {
+                [Value::String(key), value] => Some((key.as_str(), value)),
+                _ => None,
+            });
+            pairs.collect::<Option<_>>().ok_or_else(not_limits)?
+        }
+        _ => return Err(not_limits()),
+    };
+    let is_known = |key: &str| fields.iter().any(|(known, _)| *known == key);
+    let unknown: Vec<String> = pairs
+        .iter()
+        .filter(|(key, _)| !is_known(key))
+        .map(|(key, value)| format!("{{<<\"{key}\">>,{}}}", term(value)))
+        .collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(",");
+        return Err(format!("Unrecognised terms [{unknown}] in {what}"));
+    }
+    for (key, value) in pairs {
+        let number = value
+            .as_i64()
+            .ok_or_else(|| format!("{key} should be a number, actually was {}", term(value)))?;
+        for (_, limit) in fields.iter_mut().filter(|(known, _)| *known == key) {
+            **limit = u64::try_from(number).ok();
+        }
+    }
+    Ok(())
 }
 
 impl Vhost {
@@ -88,6 +108,20 @@ impl Vhost {
             .collect()
     }
 
+    /// Set a parameter that was checked.
+    pub(crate) fn set_parameter(
+        &self,
+        component: &str,
+        name: &str,
+        value: Value,
+    ) -> Result<Ticket, StoreError> {
+        let mut topology = self.topology.write();
+        let change = definitions::put_parameter(&self.name, component, name, &value);
+        let ticket = self.store_changes(vec![change])?;
+        topology.keep_parameter(component.to_owned(), name.to_owned(), value);
+        Ok(ticket)
+    }
+
     /// Delete a parameter, if it is there.
     pub fn delete_parameter(&self, component: &str, name: &str) -> Result<Ticket, StoreError> {
         let mut topology = self.topology.write();
@@ -96,7 +130,7 @@ impl Vhost {
             return Ok(Ticket::NONE);
         }
         let change = definitions::delete_parameter(&self.name, component, name);
-        let ticket = self.shared.store.change(vec![change])?;
+        let ticket = self.store_changes(vec![change])?;
         topology.parameters.remove(&key);
         if component == LIMITS {
             topology.limits = VhostLimits::default();

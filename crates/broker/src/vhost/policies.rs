@@ -23,7 +23,7 @@ impl Vhost {
         let mut effects = Effects::default();
         let mut topology = self.topology.write();
         let change = definitions::put_policy(&self.name, kind, &checked.policy);
-        let ticket = self.shared.store.change(vec![change])?;
+        let ticket = self.store_changes(vec![change])?;
         topology.policies.set(kind, checked);
         let applied = topology.apply_policies(&mut effects);
         self.changed();
@@ -45,7 +45,7 @@ impl Vhost {
             });
         }
         let change = definitions::delete_policy(&self.name, kind, name);
-        let ticket = self.shared.store.change(vec![change])?;
+        let ticket = self.store_changes(vec![change])?;
         topology.policies.remove(kind, name);
         let applied = topology.apply_policies(&mut effects);
         self.changed();

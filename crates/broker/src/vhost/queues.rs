@@ -5,10 +5,11 @@ use std::sync::{Arc, Weak};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_store::Ticket;
+use leveret_wire::AMQPValue;
 use leveret_wire::method::queue::Declare;
 
 use super::Vhost;
-use super::arguments::{self, module_name, queue_type};
+use super::arguments::{self, DEAD_LETTER_EXCHANGE, module_name, queue_type};
 use super::equivalence::compare_flag;
 use crate::connections::ConnectionId;
 use crate::definitions;
@@ -16,6 +17,7 @@ use crate::effects::Effects;
 use crate::queue::{DeleteRefused, Queue, QueueOptions, QueueProperties, QueueType};
 use crate::session::Failure;
 use crate::time::Time;
+use crate::users::{Grant, Resource, Right};
 
 /// On whose behalf a queue is used: exclusive queues are their owner's alone.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +39,11 @@ impl Vhost {
         &self,
         declare: &Declare,
         access: QueueAccess,
+        grant: &Grant,
     ) -> Result<DeclaredQueue, Failure> {
         let name = declare.queue.as_str();
         if declare.passive {
+            grant.authorise_look(Resource::Queue(name))?;
             let queue = self.queue(name).ok_or_else(|| self.no_queue(name))?;
             self.check_owner(&queue, access)?;
             queue.touch();
@@ -68,7 +72,9 @@ impl Vhost {
             None
         };
         let name = generated.as_deref().unwrap_or(name);
+        grant.authorise(Right::Configure, Resource::Queue(name))?;
         let mut topology = self.topology.write();
+        self.check_alive()?;
         if let Some(queue) = topology
             .router
             .queue(name.as_bytes())
@@ -94,6 +100,14 @@ impl Vhost {
                 self.name
             );
             return Err(Failure::precondition_failed(text));
+        }
+        if let Some(AMQPValue::LongString(target)) =
+            declare.arguments.inner().get(DEAD_LETTER_EXCHANGE)
+        {
+            // What dies is read from here and published there.
+            let target = target.to_string();
+            grant.authorise(Right::Read, Resource::Queue(name))?;
+            grant.authorise(Right::Write, Resource::Exchange(&target))?;
         }
         let what = self.queue_text(name);
         let mut options = check_new_queue(declare, &what).map_err(Failure::precondition_failed)?;

@@ -158,6 +158,7 @@ impl Link<'_> {
                 let error = match refused {
                     OpenRefused::NoVhost(_)
                     | OpenRefused::NoAccess { .. }
+                    | OpenRefused::UserFull { .. }
                     | OpenRefused::VhostFull { .. }
                     | OpenRefused::TooManyConnections(_) => error.at(10, 40),
                 };

@@ -1,7 +1,6 @@
-//! Who may log in, and to which vhosts.
+//! What is kept of a user, first of all the hash of its password.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,46 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
-
-/// A user who has logged in.
-#[derive(Debug)]
-pub struct User {
-    name: Arc<str>,
-    tags: Vec<String>,
-    vhosts: BTreeSet<String>,
-}
-
-impl User {
-    /// The login name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// May the user open `vhost`?
-    pub fn may_open(&self, vhost: &str) -> bool {
-        self.vhosts.contains(vhost)
-    }
-
-    /// The tag `impersonator` frees a user from the check of the user-id property
-    /// (RabbitMQ: Validated User-ID).
-    pub fn is_impersonator(&self) -> bool {
-        self.tags.iter().any(|tag| tag == "impersonator")
-    }
-}
-
-/// Why a login is refused. The peer learns only that it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoginRefused {
-    /// No such user.
-    #[error("unknown user")]
-    UnknownUser,
-    /// The password does not match.
-    #[error("wrong password")]
-    WrongPassword,
-    /// The user may only connect from the loopback interface, and the peer is not there.
-    #[error("user may only connect via localhost")]
-    NotLoopback,
-}
 
 /// How a password hash was made (RabbitMQ's page "Passwords"): always a 4-octet salt followed
 /// by the digest of salt and password, in base64.
@@ -137,6 +96,15 @@ impl UserRecord {
         }
     }
 
+    /// The same with no password that logs in.
+    pub(crate) fn without_password(self) -> Self {
+        Self {
+            password_hash: String::new(),
+            hashing_algorithm: HashingAlgorithm::default(),
+            ..self
+        }
+    }
+
     pub(crate) fn matches(&self, password: &str) -> bool {
         let Ok(stored) = BASE64.decode(&self.password_hash) else {
             return false;
@@ -149,117 +117,9 @@ impl UserRecord {
     }
 }
 
-/// What a user may do in a vhost: regular expressions over the names of queues and exchanges
-/// (RabbitMQ's page "Access Control"). That there is one lets the user in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Permission {
-    pub(crate) configure: String,
-    pub(crate) write: String,
-    pub(crate) read: String,
-}
-
-impl Permission {
-    /// Everything is allowed.
-    pub(crate) fn all() -> Self {
-        let everything = || ".*".to_owned();
-        Self {
-            configure: everything(),
-            write: everything(),
-            read: everything(),
-        }
-    }
-}
-
-/// Which routing keys of a topic exchange a user may publish and bind with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TopicPermission {
-    pub(crate) write: String,
-    pub(crate) read: String,
-}
-
-/// All users of the node, and what they may do.
-#[derive(Debug, Default)]
-pub(crate) struct Users {
-    pub(crate) records: BTreeMap<String, UserRecord>,
-    /// By user and vhost.
-    pub(crate) permissions: BTreeMap<(String, String), Permission>,
-    /// By user, vhost and exchange.
-    pub(crate) topic_permissions: BTreeMap<(String, String, String), TopicPermission>,
-    loopback_only: BTreeSet<String>,
-}
-
-impl Users {
-    pub(crate) fn new(loopback_only: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            loopback_only: loopback_only.into_iter().collect(),
-            ..Self::default()
-        }
-    }
-
-    /// Check a name and password given by a peer that is, or is not, on the loopback interface.
-    pub(crate) fn login(
-        &self,
-        name: &str,
-        password: &str,
-        from_loopback: bool,
-    ) -> Result<User, LoginRefused> {
-        let record = self.records.get(name).ok_or(LoginRefused::UnknownUser)?;
-        if !record.matches(password) {
-            return Err(LoginRefused::WrongPassword);
-        }
-        if !from_loopback && self.loopback_only.contains(name) {
-            return Err(LoginRefused::NotLoopback);
-        }
-        let of_user = (name.to_owned(), String::new());
-        let vhosts = self
-            .permissions
-            .range(of_user..)
-            .map_while(|((user, vhost), _)| (user == name).then(|| vhost.clone()));
-        Ok(User {
-            name: name.into(),
-            tags: record.tags.clone(),
-            vhosts: vhosts.collect(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn users() -> Users {
-        let mut users = Users::new(["guest".to_owned()]);
-        let record = UserRecord::new("secret", vec![]).unwrap();
-        for name in ["guest", "app"] {
-            users.records.insert(name.to_owned(), record.clone());
-            let place = (name.to_owned(), "/".to_owned());
-            users.permissions.insert(place, Permission::all());
-        }
-        users
-    }
-
-    #[test]
-    fn a_login_needs_the_right_password() {
-        let user = users().login("app", "secret", false).unwrap();
-        assert!(user.may_open("/") && !user.may_open("orders"));
-        assert_eq!(
-            users().login("app", "Secret", true).unwrap_err(),
-            LoginRefused::WrongPassword
-        );
-        assert_eq!(
-            users().login("nobody", "secret", true).unwrap_err(),
-            LoginRefused::UnknownUser
-        );
-    }
-
-    #[test]
-    fn guest_logs_in_from_loopback_only() {
-        assert!(users().login("guest", "secret", true).is_ok());
-        assert_eq!(
-            users().login("guest", "secret", false).unwrap_err(),
-            LoginRefused::NotLoopback
-        );
-    }
 
     #[test]
     fn the_hash_is_salted_and_in_rabbitmqs_form() {

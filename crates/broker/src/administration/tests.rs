@@ -1,0 +1,1 @@
+//! Administration over a node without sockets.
