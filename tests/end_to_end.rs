@@ -15,6 +15,7 @@
 mod architecture;
 
 mod end_to_end {
+    mod administration;
     mod alarms;
     mod alternate_exchange;
     mod auto_delete;
@@ -46,6 +47,7 @@ mod end_to_end {
     mod metrics;
     mod no_wait;
     mod perf;
+    mod permissions;
     mod policies;
     mod prefetch;
     mod program;

@@ -31,6 +31,8 @@ struct Sink {
 }
 
 impl Output for Sink {
+    fn accept_channel_open(&mut self, _channel: u16) {}
+
     fn reply(&mut self, _channel: u16, method: &AMQPClass) {
         black_box(method);
     }
@@ -106,7 +108,7 @@ impl Client {
         let mut session = broker
             .open_session(user, "/", peer)
             .expect("the default vhost");
-        session.open_channel(1);
+        session.open_channel(1, &mut Sink::default()).unwrap();
         Self {
             session,
             sink: Sink::default(),

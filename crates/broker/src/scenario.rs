@@ -16,7 +16,7 @@ pub(crate) use self::messages::{
 };
 use crate::recorder::Recorder;
 use crate::time::{Clock as _, ManualClock, Time};
-use crate::{Broker, BrokerOptions, Limits, Peer, Session};
+use crate::{Broker, BrokerOptions, Limits, OpenRefused, Peer, Session};
 
 /// When every scenario begins.
 const START: Time = Time(1_700_000_000_000);
@@ -129,18 +129,34 @@ impl Scenario {
 
     /// A client with channel 1 open.
     pub(crate) fn client(&self) -> Client<'_> {
-        let user = Arc::new(self.broker.login("guest", "guest", true).unwrap());
+        self.client_of("guest", "guest", "/")
+    }
+
+    /// As [`Scenario::client`], for some user in some vhost.
+    pub(crate) fn client_of(&self, user: &str, password: &str, vhost: &str) -> Client<'_> {
+        let mut client = self.try_client_of(user, password, vhost).unwrap();
+        client.open(1);
+        client
+    }
+
+    /// A client without channels, if it is let in.
+    pub(crate) fn try_client_of(
+        &self,
+        user: &str,
+        password: &str,
+        vhost: &str,
+    ) -> Result<Client<'_>, OpenRefused> {
+        let user = Arc::new(self.broker.login(user, password, true).unwrap());
         let peer = Peer {
             name: "test".to_owned(),
             consumer_cancel_notify: true,
         };
-        let mut session = self.broker.open_session(user, "/", peer).unwrap();
-        session.open_channel(1);
-        Client {
+        let session = self.broker.open_session(user, vhost, peer)?;
+        Ok(Client {
             node: self,
             session,
             told: Recorder::default(),
-        }
+        })
     }
 
     /// Ready and unacknowledged messages of all queues.
@@ -159,19 +175,28 @@ pub(crate) struct Client<'a> {
 
 impl Client<'_> {
     pub(crate) fn open(&mut self, channel: u16) {
-        self.session.open_channel(channel);
+        self.try_open(channel).unwrap();
+    }
+
+    pub(crate) fn try_open(&mut self, channel: u16) -> Result<(), ConnectionError> {
+        self.session.open_channel(channel, &mut self.told)
     }
 
     /// Everything the client was told since the last time, once nothing moves any more.
     pub(crate) fn told(&mut self) -> Vec<String> {
-        self.session.flush(&mut self.told).unwrap();
+        self.try_told().unwrap()
+    }
+
+    /// As [`Client::told`], unless the broker ends the connection.
+    pub(crate) fn try_told(&mut self) -> Result<Vec<String>, ConnectionError> {
+        self.session.flush(&mut self.told)?;
         let mut context = Context::from_waker(Waker::noop());
         loop {
             self.node.sync();
-            self.session.note_output(0).unwrap();
+            self.session.note_output(0)?;
             match self.session.poll(&mut context, &mut self.told) {
-                Poll::Ready(done) => done.unwrap(),
-                Poll::Pending => return std::mem::take(&mut self.told.lines),
+                Poll::Ready(done) => done?,
+                Poll::Pending => return Ok(std::mem::take(&mut self.told.lines)),
             }
         }
     }

@@ -23,7 +23,7 @@ pub enum Event {
     ChannelClosed(u16),
     /// The machine raised a soft error by itself and has sent `channel.close`: clean up.
     ChannelFailed(u16, ChannelError),
-    /// A channel was opened; `open-ok` stands in the output.
+    /// A channel was opened, to be answered with [`crate::Connection::accept_channel_open`].
     ChannelOpened(u16),
     /// The client wants to close the connection: end all its channels, delete its exclusive queues,
     /// then [`accept_close`](crate::Connection::accept_close).

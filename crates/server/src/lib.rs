@@ -34,6 +34,7 @@ pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;
 pub use definitions::LoadError;
 pub use leveret_broker::{
-    Alarm, ApplyTo, DefinitionsError, DefinitionsFile, EffectivePolicy, ImportReport, Policy,
-    PolicyDefinition, PolicyError, PolicyKind,
+    AdministrationError, Alarm, ApplyTo, DefinitionsError, DefinitionsFile, EffectivePolicy,
+    ImportReport, Permission, Policy, PolicyDefinition, PolicyError, PolicyKind, TopicPermission,
+    UserLimits, UserSummary,
 };

@@ -51,6 +51,8 @@ use crate::vhost::{OpenRefused, QueueAccess, Vhost};
 
 /// What a session says to its peer. The protocol machine implements it.
 pub trait Output {
+    /// channel.open-ok.
+    fn accept_channel_open(&mut self, channel: u16);
     /// A method without content.
     fn reply(&mut self, channel: u16, method: &AMQPClass);
     /// basic.deliver.
@@ -243,10 +245,27 @@ impl Session {
         &self.user
     }
 
-    /// channel.open was answered.
-    pub fn open_channel(&mut self, number: u16) {
+    /// The client opens a channel: answered, or refused with 530 if its user has as many open as
+    /// it may.
+    pub fn open_channel(
+        &mut self,
+        number: u16,
+        output: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let user = self.user.name();
+        let limits = self.shared.users.read().limits(user);
+        if let Some(limit) = limits.max_channels
+            && self.shared.connections.channels_of(user) >= limit
+        {
+            let text = format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+            );
+            return Err(ConnectionError::not_allowed(text));
+        }
         self.channels.insert(number, Channel::default());
         self.counters.channels_opened.add(1);
+        output.accept_channel_open(number);
+        Ok(())
     }
 
     /// The client sent channel.close: the channel is cleaned up, and

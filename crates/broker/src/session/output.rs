@@ -9,6 +9,10 @@ use super::Output;
 const NO_ROUTE: (u16, &str) = (312, "NO_ROUTE");
 
 impl Output for Connection {
+    fn accept_channel_open(&mut self, channel: u16) {
+        Self::accept_channel_open(self, channel);
+    }
+
     fn reply(&mut self, channel: u16, method: &AMQPClass) {
         Self::reply(self, channel, method);
     }

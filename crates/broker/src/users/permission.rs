@@ -371,3 +371,147 @@ fn compile(text: &str) -> Option<Pattern> {
         })
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(configure: &str, write: &str, read: &str) -> Grant {
+        let permission = Permission {
+            configure: configure.to_owned(),
+            write: write.to_owned(),
+            read: read.to_owned(),
+        };
+        permission.check().unwrap();
+        Grant::new(("bob", "v1"), Some(&permission), std::iter::empty())
+    }
+
+    fn allowed<'n>(pattern: &str, names: &[&'n str]) -> Vec<&'n str> {
+        let grant = grant(pattern, "", "");
+        let names = names.iter().copied();
+        names
+            .filter(|name| {
+                let queue = Resource::Queue(name);
+                grant.authorise(Right::Configure, queue).is_ok()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn patterns_search_anywhere_in_the_name() {
+        let names = ["amq.gen-1", "my-amq-q", "q", ""];
+        assert_eq!(allowed(".*", &names), names);
+        assert_eq!(allowed("amq", &names), ["amq.gen-1", "my-amq-q"]);
+        assert_eq!(allowed("^amq", &names), ["amq.gen-1"]);
+        assert_eq!(allowed("^$", &names), [""]);
+        assert_eq!(allowed("", &names), [] as [&str; 0]);
+        assert_eq!(allowed("^(?!amq).+", &names), ["my-amq-q", "q"]);
+    }
+
+    #[test]
+    fn the_default_exchange_has_a_name_here() {
+        let grant = grant("", "^amq\\.default$", "");
+        let default = Resource::Exchange("");
+        assert!(grant.authorise(Right::Write, default).is_ok());
+        let refused = grant.authorise(Right::Read, default).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "read access to exchange 'amq.default' in vhost 'v1' refused for user 'bob'"
+        );
+        // A queue without a name is no exchange.
+        let queue = Resource::Queue("");
+        assert!(grant.authorise(Right::Write, queue).is_err());
+    }
+
+    #[test]
+    fn without_a_permission_everything_is_refused() {
+        let none = Grant::new(("bob", "v1"), None, std::iter::empty());
+        assert!(!none.opens() && !none.writes_everything());
+        for right in [Right::Configure, Right::Write, Right::Read] {
+            assert!(none.authorise(right, Resource::Queue("q")).is_err());
+        }
+        assert!(none.authorise_look(Resource::Queue("q")).is_err());
+    }
+
+    #[test]
+    fn who_may_do_anything_with_it_may_look() {
+        for (configure, write, read) in [("q", "", ""), ("", "q", ""), ("", "", "q")] {
+            let grant = grant(configure, write, read);
+            assert!(grant.authorise_look(Resource::Queue("q")).is_ok());
+            let refused = grant.authorise_look(Resource::Queue("r")).unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                "configure access to queue 'r' in vhost 'v1' refused for user 'bob'"
+            );
+        }
+    }
+
+    fn topics(write: &str) -> Grant {
+        let topic = TopicPermission {
+            write: write.to_owned(),
+            read: String::new(),
+        };
+        topic.check().unwrap();
+        let topics = [("t", &topic)];
+        Grant::new(("b.b", "v(1"), Some(&Permission::all()), topics.into_iter())
+    }
+
+    fn may_write(grant: &Grant, routing_key: &str) -> bool {
+        let resource = Resource::Topic {
+            exchange: "t",
+            routing_key,
+        };
+        grant.authorise(Right::Write, resource).is_ok()
+    }
+
+    #[test]
+    fn variables_stand_for_themselves_letter_by_letter() {
+        let grant = topics("^{username}-{vhost}$");
+        assert!(may_write(&grant, "b.b-v(1") && !may_write(&grant, "bxb-v(1"));
+        // No protocol of this broker has a client id.
+        let grant = topics("^{client_id}{1,2}$");
+        assert!(may_write(&grant, "{client_id}") && !may_write(&grant, "b.b"));
+        let variables = Variables {
+            username: "{vhost}",
+            vhost: ".*",
+            client_id: Some("c|d"),
+        };
+        assert_eq!(
+            variables.expand("^{username}.{client_id}.{vhost}.{x}.a{2}$"),
+            "^\\{vhost\\}.c\\|d.\\.\\*.{x}.a{2}$"
+        );
+    }
+
+    #[test]
+    fn an_empty_topic_pattern_allows_the_empty_key_alone() {
+        let grant = topics("");
+        assert!(may_write(&grant, "") && !may_write(&grant, "a"));
+        let elsewhere = Resource::Topic {
+            exchange: "other",
+            routing_key: "a",
+        };
+        assert!(grant.authorise(Right::Write, elsewhere).is_ok());
+    }
+
+    #[test]
+    fn broken_and_huge_patterns_are_refused_when_they_are_set() {
+        let with = |configure: &str| Permission {
+            configure: configure.to_owned(),
+            ..Permission::all()
+        };
+        assert_eq!(
+            with("(").check().unwrap_err().to_string(),
+            "invalid regexp '(': {\"unclosed group\",0}"
+        );
+        for huge in ["(a{1000}){1000}".to_owned(), "a".repeat(1 << 20)] {
+            let bad = with(&huge).check().unwrap_err();
+            assert!(bad.to_string().len() < 512, "{bad}");
+        }
+        let topic = |write: &str| TopicPermission {
+            write: write.to_owned(),
+            read: ".*".to_owned(),
+        };
+        assert!(topic("^{username}-{vhost}-{client_id}").check().is_ok());
+        assert!(topic("^{username}(").check().is_err());
+    }
+}

@@ -105,6 +105,14 @@ impl Connection {
         }
     }
 
+    /// The owner has room for the channel that the client opened: `open-ok` goes out. Without
+    /// effect unless the channel is open.
+    pub fn accept_channel_open(&mut self, channel: u16) {
+        if self.can_send(channel) {
+            self.send_channel_method(channel, channel::AMQPMethod::OpenOk(channel::OpenOk {}));
+        }
+    }
+
     /// The owner has cleaned up after the client's `channel.close`: the number is free, then
     /// `close-ok` goes out. Without effect unless such a close is pending.
     pub fn accept_channel_close(&mut self, channel: u16) {

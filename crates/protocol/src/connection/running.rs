@@ -210,7 +210,6 @@ impl Connection {
         let error = match (state, kind) {
             (ChannelState::Absent, Kind::ChannelOpen) => {
                 self.channels.open(channel);
-                self.send_channel_method(channel, channel::AMQPMethod::OpenOk(channel::OpenOk {}));
                 return Some(Event::ChannelOpened(channel));
             }
             (ChannelState::Absent, _) => ConnectionError::channel_error("expected 'channel.open'"),

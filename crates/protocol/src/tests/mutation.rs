@@ -87,6 +87,7 @@ fn answer(script: &mut Script, event: &Event) {
         Event::Open { .. } => connection.accept_open(),
         Event::UpdateSecret { .. } => connection.accept_secret(),
         Event::ChannelClose(channel) => connection.accept_channel_close(*channel),
+        Event::ChannelOpened(channel) => connection.accept_channel_open(*channel),
         Event::Close => connection.accept_close(script.now),
         _ => {}
     }

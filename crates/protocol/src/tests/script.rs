@@ -134,6 +134,10 @@ impl Script {
 
     pub(super) fn poll(&mut self) -> &mut Self {
         while let Some(event) = self.connection.poll_event(&mut self.input, self.now) {
+            // The owner has room for any channel.
+            if let Event::ChannelOpened(channel) = event {
+                self.connection.accept_channel_open(channel);
+            }
             self.events.push_back(event);
         }
         self.flush()

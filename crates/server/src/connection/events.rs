@@ -49,10 +49,7 @@ impl Link<'_> {
             Event::Nack(channel, nack) => session.nack(channel, nack, machine),
             Event::Reject(channel, reject) => session.reject(channel, reject, machine),
             Event::Method(channel, method) => session.execute(channel, method, machine),
-            Event::ChannelOpened(channel) => {
-                session.open_channel(channel);
-                Ok(())
-            }
+            Event::ChannelOpened(channel) => session.open_channel(channel, machine),
             Event::ChannelClose(channel) => session.close_channel(channel, machine),
             Event::ChannelFailed(channel, error) => {
                 tracing::warn!(

@@ -10,6 +10,7 @@ mod failures;
 mod gets;
 mod held;
 mod model;
+mod permissions;
 mod properties;
 mod qos;
 mod recovery;

@@ -122,7 +122,11 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn open(&mut self, channel: u16) {
-        self.session.open_channel(channel);
+        self.try_open(channel).unwrap();
+    }
+
+    pub(super) fn try_open(&mut self, channel: u16) -> Result<(), ConnectionError> {
+        self.session.open_channel(channel, &mut self.recorder)
     }
 
     /// Send a method that does not end the connection.
