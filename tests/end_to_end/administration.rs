@@ -80,7 +80,7 @@ fn a_deleted_vhost_shows_everybody_the_door_and_comes_back_empty() {
     let broker = server.running().broker();
     broker.delete_vhost("v1").unwrap();
     for client in &mut clients {
-        client.expect_hard_error(320, "CONNECTION_FORCED - vhost 'v1' is down");
+        client.expect_hard_error(320, "CONNECTION_FORCED - vhost 'v1' is deleted");
     }
     elsewhere.call(1, queue("q"));
     let text = "NOT_ALLOWED - vhost v1 not found";

@@ -234,7 +234,7 @@ fn a_deleted_vhost_takes_everything_with_it() {
     let error = end(&mut bob);
     assert_eq!(
         (error.code.as_u16(), error.text.as_str()),
-        (320, "CONNECTION_FORCED - vhost 'v1' is down")
+        (320, "CONNECTION_FORCED - vhost 'v1' is deleted")
     );
     bob.close();
     node.wait(2_000);
@@ -291,7 +291,7 @@ fn who_is_still_inside_a_deleted_vhost_declares_nothing_any_more() {
     };
     let method = AMQPClass::Queue(queue::AMQPMethod::Declare(declare));
     let error = bob.try_call(method).unwrap_err();
-    assert_eq!(error.text, "CONNECTION_FORCED - vhost 'v1' is down");
+    assert_eq!(error.text, "CONNECTION_FORCED - vhost 'v1' is deleted");
     bob.publish(to("q", "m"));
     let limits = json!({"max-queues": 1});
     assert!(

@@ -58,7 +58,7 @@ impl Broker {
         self.vhosts.write().remove(name);
         self.shared.users.write().remove_vhost(name);
         // Before its queues go: its clients are to hear of this first.
-        let reason = CloseReason::Forced(format!("vhost '{name}' is down"));
+        let reason = CloseReason::Forced(format!("vhost '{name}' is deleted"));
         let is_there = |open: &crate::ConnectionSummary| &*open.vhost == name;
         self.shared.connections.close_where(is_there, &reason);
         let mut effects = Effects::default();

@@ -21,7 +21,7 @@ impl Vhost {
     /// Nothing is declared in a vhost that is being deleted: hard 320.
     pub(super) fn check_alive(&self) -> Result<(), Failure> {
         if self.is_deleted() {
-            let text = format!("vhost '{}' is down", self.name);
+            let text = format!("vhost '{}' is deleted", self.name);
             return Err(ConnectionError::connection_forced(text).into());
         }
         Ok(())
