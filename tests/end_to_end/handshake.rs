@@ -51,6 +51,7 @@ fn start_offers_0_9_and_what_clients_look_for() {
         "information",
         "platform",
         "product",
+        "product_version",
         "version",
     ] {
         assert!(!longstr(properties.get(key), key).is_empty(), "{key}");

@@ -125,6 +125,26 @@ pub struct Throughput {
     /// Queues, exchange and bindings.
     #[command(flatten)]
     pub places: Places,
+    /// What lies there meanwhile.
+    #[command(flatten)]
+    pub burden: Burden,
+}
+
+/// What the broker holds while it is measured, and what should cost nothing.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Burden {
+    /// Idle connections with a channel each, held meanwhile
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub idle_connections: u32,
+    /// Idle queues, held meanwhile
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub idle_queues: u32,
+    /// Ready messages in a queue that nobody consumes from
+    #[arg(long, value_name = "MESSAGES", default_value_t = 0)]
+    pub idle_backlog: u64,
+    /// Ready messages in the queues from the start; the consumers take no more than is published, so that they stay
+    #[arg(long, value_name = "MESSAGES", default_value_t = 0)]
+    pub backlog: u64,
 }
 
 /// Queues, exchange and bindings.
@@ -387,6 +407,7 @@ mod tests {
             "throughput --queues 0",
             "throughput --exchange-type star",
             "throughput --uri http://h",
+            "throughput --backlog -1",
             "rpc --size 15",
             "compare one.json",
         ] {

@@ -325,13 +325,15 @@ pub(crate) fn unexpected(asked: &'static str, got: &AMQPClass) -> PerfError {
     PerfError::Unexpected { asked, got }
 }
 
-/// Product and version among the server properties.
+/// Product and its own version among the server properties; the one that clients compare if there is
+/// no other.
 fn product(properties: &FieldTable) -> String {
     let text = |key: &str| match properties.inner().get(key) {
         Some(AMQPValue::LongString(text)) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         _ => String::new(),
     };
-    format!("{} {}", text("product"), text("version"))
-        .trim()
-        .to_owned()
+    // What clients compare with RabbitMQ's releases is not the product's own.
+    let own = text("product_version");
+    let version = if own.is_empty() { text("version") } else { own };
+    format!("{} {version}", text("product")).trim().to_owned()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use leveret_wire::split_method;
@@ -18,6 +20,8 @@ use crate::verify::Witness;
 
 /// Octets read at once.
 const READ_MAX: usize = 256 * 1024;
+/// How long a consumer that has taken what was published waits for more.
+const STEP: Duration = Duration::from_micros(100);
 
 /// What a consumer does.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) verify: bool,
     /// Begin with the run and not before.
     pub(crate) at_gate: bool,
+    /// Take no more than was published.
+    pub(crate) in_step: bool,
 }
 
 /// A consumer that gets messages already, or is ready to.
@@ -127,6 +133,10 @@ impl Consumer {
         }
         let mut acks = Vec::new();
         while !shared.stopped() {
+            if self.plan.in_step && shared.caught_up() {
+                thread::sleep(STEP);
+                continue;
+            }
             if self.connection.receive("consuming")? {
                 self.take_frames(shared, &mut acks)?;
                 self.send(&mut acks, shared)?;

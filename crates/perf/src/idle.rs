@@ -9,11 +9,13 @@ use leveret_wire::FieldTable;
 use crate::cli::Idle;
 use crate::connection::Connection;
 use crate::error::Result;
+use crate::inbox::Inbox;
 use crate::process::Process;
 use crate::report::Measurement;
 use crate::requests;
 use crate::shared::{Counts, Shared, Tally};
 use crate::topology::unique_name;
+use crate::uri::Uri;
 use crate::watch::{Watch, Window};
 
 /// Things made before the measurement, so that what a broker allocates once is there.
@@ -29,21 +31,8 @@ pub(crate) fn connections(
     interrupt: &Arc<AtomicBool>,
 ) -> Result<(String, Vec<Measurement>)> {
     let target = options.target.clone();
-    let open = move |count: u32, shared: &Shared, tally: &Tally| {
-        let mut open = Vec::new();
-        for _ in 0..count {
-            if shared.stopped() {
-                break;
-            }
-            let mut connection = Connection::open(&target.uri)?;
-            connection.open_channel(1)?;
-            // It is not to be read from any more.
-            connection.inbox = crate::inbox::Inbox::new(0, false);
-            open.push(connection);
-            tally.delivered.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(open)
-    };
+    let open =
+        move |count: u32, shared: &Shared, tally: &Tally| open(&target.uri, count, shared, tally);
     let (broker, mut result, held) = hold(options, "idle connections", interrupt, open)?;
     for connection in held {
         // The result is there, whatever becomes of this.
@@ -62,43 +51,80 @@ pub(crate) fn queues(
     control.open_channel(1)?;
     let target = options.target.clone();
     let declare = move |count: u32, shared: &Shared, tally: &Tally| {
-        let prefix = unique_name();
-        let mut connection = Connection::open(&target.uri)?;
-        connection.open_channel(1)?;
-        let mut names = Vec::new();
-        for first in (0..count).step_by(RUN as usize) {
-            if shared.stopped() {
-                break;
-            }
-            let run: Vec<String> = (first..count.min(first + RUN))
-                .map(|number| format!("{prefix}-{number}"))
-                .collect();
-            let arguments = FieldTable::default();
-            let declares = run
-                .iter()
-                .map(|name| requests::declare_queue(name, false, &arguments));
-            connection.call_all(declares, "queue.declare")?;
-            tally
-                .delivered
-                .fetch_add(run.len() as u64, Ordering::Relaxed);
-            names.extend(run);
-        }
-        connection.close()?;
-        Ok(names)
+        declare(&target.uri, count, shared, tally)
     };
     let outcome = hold(options, "idle queues", interrupt, declare);
     let names = outcome
         .as_ref()
         .map(|(_, _, names)| names.as_slice())
         .unwrap_or_default();
-    control.call_all(
-        names.iter().map(|name| requests::delete_queue(name)),
-        "queue.delete",
-    )?;
+    delete(&mut control, names)?;
     let _ = control.close();
     let (broker, mut result, _) = outcome?;
     "queues".clone_into(&mut result.unit);
     Ok((broker, vec![result]))
+}
+
+/// Open connections with a channel each, as many as `count` or until the run ends, and read from them
+/// no more.
+pub(crate) fn open(
+    uri: &Uri,
+    count: u32,
+    shared: &Shared,
+    tally: &Tally,
+) -> Result<Vec<Connection>> {
+    let mut open = Vec::new();
+    for _ in 0..count {
+        if shared.stopped() || shared.interrupted() {
+            break;
+        }
+        let mut connection = Connection::open(uri)?;
+        connection.open_channel(1)?;
+        connection.inbox = Inbox::new(0, false);
+        open.push(connection);
+        tally.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(open)
+}
+
+/// Declare queues, as many as `count` or until the run ends: their names.
+pub(crate) fn declare(
+    uri: &Uri,
+    count: u32,
+    shared: &Shared,
+    tally: &Tally,
+) -> Result<Vec<String>> {
+    let prefix = unique_name();
+    let mut connection = Connection::open(uri)?;
+    connection.open_channel(1)?;
+    let mut names = Vec::new();
+    for first in (0..count).step_by(RUN as usize) {
+        if shared.stopped() || shared.interrupted() {
+            break;
+        }
+        let run: Vec<String> = (first..count.min(first + RUN))
+            .map(|number| format!("{prefix}-{number}"))
+            .collect();
+        let arguments = FieldTable::default();
+        let declares = run
+            .iter()
+            .map(|name| requests::declare_queue(name, false, &arguments));
+        connection.call_all(declares, "queue.declare")?;
+        tally
+            .delivered
+            .fetch_add(run.len() as u64, Ordering::Relaxed);
+        names.extend(run);
+    }
+    connection.close()?;
+    Ok(names)
+}
+
+/// Delete the queues, on channel 1.
+pub(crate) fn delete(control: &mut Connection, names: &[String]) -> Result<()> {
+    control.call_all(
+        names.iter().map(|name| requests::delete_queue(name)),
+        "queue.delete",
+    )
 }
 
 /// Make many with `make`, hold them, and see how much memory each takes. Gives them back.

@@ -6,12 +6,13 @@
 //! shared between them but counters.
 //!
 //! The way through: [`cli`] says what is wanted; `topology` declares queues and knows which message
-//! reaches which; `publisher` and `consumer` are the threads; `watch` measures a window of their
+//! reaches which; `burden` is what lies in the broker meanwhile; `publisher` and `consumer` are the threads; `watch` measures a window of their
 //! work and of the broker's `process`; `report` shows it.
 
 #![forbid(unsafe_code)]
 
 mod batch;
+mod burden;
 mod churn;
 pub mod cli;
 mod compare;

@@ -108,6 +108,12 @@ impl Shared {
         counts
     }
 
+    /// Whether as many messages were received as published.
+    pub(crate) fn caught_up(&self) -> bool {
+        let counts = self.counts();
+        counts.delivered >= counts.published
+    }
+
     /// Whether ctrl-c was pressed.
     pub(crate) fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)

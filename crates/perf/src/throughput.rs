@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::batch::Batch;
+use crate::burden::Burden;
 use crate::cli::Throughput;
 use crate::connection::Connection;
 use crate::consumer::{self, Consumed, Consumer};
@@ -33,9 +34,9 @@ type Threads<T> = Vec<JoinHandle<Option<T>>>;
 
 /// A load whose queues are declared.
 #[derive(Debug)]
-pub(crate) struct Load<'a> {
-    options: &'a Throughput,
-    interrupt: &'a Arc<AtomicBool>,
+pub(crate) struct Load {
+    options: Throughput,
+    interrupt: Arc<AtomicBool>,
     topology: Topology,
     control: Connection,
     /// The routes of each publisher.
@@ -48,7 +49,10 @@ pub(crate) fn throughput(
     interrupt: &Arc<AtomicBool>,
 ) -> Result<(String, Vec<Measurement>)> {
     check(options)?;
-    Load::declare(options, interrupt)?.run(|load| Ok(vec![load.both()?]))
+    let burden = Burden::lay(options, interrupt)?;
+    let outcome = Load::declare(options, interrupt)?.run(|load| Ok(vec![load.both()?]));
+    burden.lift();
+    outcome
 }
 
 /// Publish everything, then consume everything.
@@ -64,7 +68,10 @@ pub(crate) fn fill_drain(
     }
     let mut options = options.clone();
     options.count.get_or_insert(FILL);
-    Load::declare(&options, interrupt)?.run(Load::fill_then_drain)
+    let burden = Burden::lay(&options, interrupt)?;
+    let outcome = Load::declare(&options, interrupt)?.run(Load::fill_then_drain);
+    burden.lift();
+    outcome
 }
 
 /// What the grammar cannot say.
@@ -82,6 +89,19 @@ fn check(options: &Throughput) -> Result<()> {
     if options.publishers * usize::from(options.channels) > STREAMS_MAX {
         return refuse("all publishers together can have 65,536 channels");
     }
+    if options.burden.backlog > 0 {
+        if options.verify || options.latency {
+            return refuse(
+                "a --backlog is not stamped: it goes with neither --verify nor --latency",
+            );
+        }
+        if options.publishers == 0 || options.consumers == 0 {
+            return refuse("--backlog needs publishers and consumers");
+        }
+        if options.places.exchange_type.is_some() {
+            return refuse("--backlog goes through the default exchange");
+        }
+    }
     match options.ack {
         Some(every) if options.prefetch > 0 && every > u32::from(options.prefetch) => {
             refuse("--ack beyond --prefetch never comes to an acknowledgement")
@@ -90,8 +110,9 @@ fn check(options: &Throughput) -> Result<()> {
     }
 }
 
-impl<'a> Load<'a> {
-    fn declare(options: &'a Throughput, interrupt: &'a Arc<AtomicBool>) -> Result<Self> {
+impl Load {
+    /// Declare what the options say.
+    pub(crate) fn declare(options: &Throughput, interrupt: &Arc<AtomicBool>) -> Result<Self> {
         let topology = Topology::plan(options.places.wanted(options.persistent))?;
         let mut control = Connection::open(&options.target.uri)?;
         control.open_channel(1)?;
@@ -100,8 +121,8 @@ impl<'a> Load<'a> {
             .map(|number| share(number, publishers, topology.routes.len()))
             .collect();
         let mut this = Self {
-            options,
-            interrupt,
+            options: options.clone(),
+            interrupt: Arc::clone(interrupt),
             topology,
             control,
             routes,
@@ -128,6 +149,19 @@ impl<'a> Load<'a> {
         Ok((broker, outcome?))
     }
 
+    /// Put messages into the queues that nobody waits for.
+    pub(crate) fn lay_backlog(&mut self, count: u64) -> Result<()> {
+        self.fill(&Shared::new(&self.interrupt), count, true)
+            .map(drop)
+    }
+
+    /// Delete what was declared, and close.
+    pub(crate) fn end(mut self) {
+        self.delete();
+        // All that counts is there.
+        let _ = self.control.close();
+    }
+
     fn delete(&mut self) {
         if self.topology.delete(&mut self.control).is_err() {
             // The channel or connection may have been closed by what failed before.
@@ -148,9 +182,13 @@ impl<'a> Load<'a> {
     }
 
     fn both(&mut self) -> Result<Measurement> {
-        let shared = Shared::new(self.interrupt);
+        let backlog = self.options.burden.backlog;
+        if backlog > 0 {
+            self.lay_backlog(backlog)?;
+        }
+        let shared = Shared::new(&self.interrupt);
         let consumers = self.consumers(&shared, false)?;
-        let publishers = self.publishers(&shared)?;
+        let publishers = self.publishers(&shared, |number| self.plan(number))?;
         let consumers = spawn(&shared, consumers, Consumer::run)?;
         let publishers = spawn(&shared, publishers, Publisher::run)?;
         let window = self.measure_both(&shared)?;
@@ -178,7 +216,7 @@ impl<'a> Load<'a> {
             let duration = Duration::from_secs_f64(self.options.length.duration);
             return watch.measure(|_, elapsed| elapsed >= duration);
         }
-        let expected = self.expected_of_plan();
+        let expected = self.expected_of(self.options.count.unwrap_or_default());
         let publishers = self.options.publishers as u64;
         let mut quiet = Quiet::new(shared.counts());
         watch.measure(|_, _| {
@@ -194,15 +232,60 @@ impl<'a> Load<'a> {
     }
 
     fn fill_then_drain(&mut self) -> Result<Vec<Measurement>> {
-        let shared = Shared::new(self.interrupt);
-        let publishers = spawn(&shared, self.publishers(&shared)?, Publisher::run)?;
-        let expected = self.expected_of_plan();
+        let shared = Shared::new(&self.interrupt);
+        let count = self.options.count.unwrap_or_default();
+        let expected = self.expected_of(count);
+        let (window, published) = self.fill(&shared, count, false)?;
+        let mut fill = window.measurement(&self.name("fill"), "messages", window.counts.published);
+        fill.confirm_latency = merged(published.iter().map(|done| done.latency.as_ref()))?;
+        if shared.interrupted() {
+            return Ok(vec![fill]);
+        }
+        shared.gate.store(false, Ordering::Relaxed);
+        let consumers = spawn(&shared, self.consumers(&shared, true)?, Consumer::run)?;
+        let mut quiet = Quiet::new(shared.counts());
+        let window = self.watch(&shared).measure(|_, _| {
+            let counts = shared.counts();
+            counts.delivered >= expected || quiet.lasts(counts)
+        })?;
+        let mut drain =
+            window.measurement(&self.name("drain"), "messages", window.counts.delivered);
+        self.finish(&shared, &mut drain, published, consumers)?;
+        drain.confirm_latency = None;
+        Ok(vec![fill, drain])
+    }
+
+    /// Publish `count` messages, all publishers together, until the queues have them; as a `backlog`
+    /// without rate, confirms and stamps.
+    fn fill(
+        &mut self,
+        shared: &Arc<Shared>,
+        count: u64,
+        backlog: bool,
+    ) -> Result<(Window, Vec<Published>)> {
+        let publishers = self.publishers(shared, |number| {
+            let plan = publisher::Plan {
+                limit: Some(portion(count, number, self.options.publishers)),
+                ..self.plan(number)
+            };
+            if !backlog {
+                return plan;
+            }
+            publisher::Plan {
+                rate: None,
+                window: None,
+                stamped: false,
+                ..plan
+            }
+        })?;
+        let publishers = spawn(shared, publishers, Publisher::run)?;
+        let expected = self.expected_of(count);
         let publishing = self.options.publishers as u64;
         let mut quiet = Quiet::new(shared.counts());
         let (control, queues) = (&mut self.control, &self.topology.queues);
         let mut failure = None;
         let watch = Watch {
-            shared: &shared,
+            shared,
             process: self.options.target.pid.map(Process),
             quiet: self.options.target.quiet,
         };
@@ -230,23 +313,7 @@ impl<'a> Load<'a> {
         shared.stop_publishing.store(true, Ordering::Relaxed);
         let published = shared.join(publishers, GRACE);
         shared.check()?;
-        let mut fill = window.measurement(&self.name("fill"), "messages", window.counts.published);
-        fill.confirm_latency = merged(published.iter().map(|done| done.latency.as_ref()))?;
-        if shared.interrupted() {
-            return Ok(vec![fill]);
-        }
-        shared.gate.store(false, Ordering::Relaxed);
-        let consumers = spawn(&shared, self.consumers(&shared, true)?, Consumer::run)?;
-        let mut quiet = Quiet::new(shared.counts());
-        let window = self.watch(&shared).measure(|_, _| {
-            let counts = shared.counts();
-            counts.delivered >= expected || quiet.lasts(counts)
-        })?;
-        let mut drain =
-            window.measurement(&self.name("drain"), "messages", window.counts.delivered);
-        self.finish(&shared, &mut drain, published, consumers)?;
-        drain.confirm_latency = None;
-        Ok(vec![fill, drain])
+        Ok((window, published))
     }
 
     /// End the consumers, and add what the threads measured.
@@ -284,7 +351,7 @@ impl<'a> Load<'a> {
     }
 
     fn consumers(&self, shared: &Shared, at_gate: bool) -> Result<Vec<Consumer>> {
-        let options = self.options;
+        let options = &self.options;
         let plan = consumer::Plan {
             channels: options.channels,
             ack_every: options.ack.map(u64::from),
@@ -292,6 +359,7 @@ impl<'a> Load<'a> {
             latency: options.latency,
             verify: options.verify,
             at_gate,
+            in_step: options.burden.backlog > 0,
         };
         let start = |number| {
             let connection = Connection::open(&options.target.uri)?;
@@ -304,7 +372,11 @@ impl<'a> Load<'a> {
         (0..options.consumers).map(start).collect()
     }
 
-    fn publishers(&self, shared: &Shared) -> Result<Vec<Publisher>> {
+    fn publishers(
+        &self,
+        shared: &Shared,
+        plan: impl Fn(usize) -> publisher::Plan,
+    ) -> Result<Vec<Publisher>> {
         let body = vec![b'x'; self.options.size];
         let start = |(number, routes): (usize, &Vec<usize>)| {
             let connection = Connection::open(&self.options.target.uri)?;
@@ -316,7 +388,7 @@ impl<'a> Load<'a> {
             let channels = self.options.channels;
             let batch = Batch::new(&envelopes, channels, &body, connection.frame_max)
                 .map_err(|error| PerfError::Arguments(error.to_string()))?;
-            Publisher::start(connection, batch, self.plan(number), shared)
+            Publisher::start(connection, batch, plan(number), shared)
         };
         self.routes.iter().enumerate().map(start).collect()
     }
@@ -326,7 +398,7 @@ impl<'a> Load<'a> {
         reason = "there are less than 2^53 publishers"
     )]
     fn plan(&self, number: usize) -> publisher::Plan {
-        let options = self.options;
+        let options = &self.options;
         let all = options.publishers as f64;
         publisher::Plan {
             limit: options
@@ -357,9 +429,8 @@ impl<'a> Load<'a> {
         self.routes.iter().enumerate().map(of).sum()
     }
 
-    /// Deliveries of a run with a count.
-    fn expected_of_plan(&self) -> u64 {
-        let count = self.options.count.unwrap_or_default();
+    /// Deliveries of a run with that count.
+    fn expected_of(&self, count: u64) -> u64 {
         self.deliveries(|number| portion(count, number, self.options.publishers))
     }
 

@@ -56,6 +56,8 @@ pub struct ServerIdentity {
     pub platform: String,
     /// Name of the server.
     pub product: String,
+    /// Its own version, where `version` is that of another product which clients compare.
+    pub product_version: String,
     /// `x.y.z`, to be parsed by clients.
     pub version: String,
 }
@@ -68,6 +70,7 @@ impl Default for ServerIdentity {
             information: "Licensed under the Apache License 2.0".to_owned(),
             platform: "Rust".to_owned(),
             product: "Leveret".to_owned(),
+            product_version: env!("CARGO_PKG_VERSION").to_owned(),
             version: "3.10.8".to_owned(),
         }
     }
@@ -82,6 +85,7 @@ pub fn server_properties(identity: &ServerIdentity) -> FieldTable {
         ("information", &identity.information),
         ("platform", &identity.platform),
         ("product", &identity.product),
+        ("product_version", &identity.product_version),
         ("version", &identity.version),
     ] {
         table.insert(

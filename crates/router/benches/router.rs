@@ -1,56 +1,13 @@
 //! What a route and a change cost, with few and with many bindings, and under keys and patterns
 //! made to hurt.
 
+mod setup;
+
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use leveret_router::{
-    Binding, Destination, Exchange, ExchangeKind, RouteRequest, RouteScratch, Router,
-};
+use leveret_router::{ExchangeKind, RouteRequest, RouteScratch, Router};
 use leveret_wire::{AMQPValue, FieldTable, RawTable, encode_table};
+use setup::{EXCHANGE, binding, keyed, queue, router};
 use std::hint::black_box;
-
-/// The exchange that all benches bind and publish to.
-const EXCHANGE: &str = "x";
-
-/// A router with one exchange, and one queue for each binding.
-fn router(
-    kind: ExchangeKind,
-    bindings: impl IntoIterator<Item = (String, FieldTable)>,
-) -> Router<u64> {
-    let mut router = Router::new();
-    router.declare_exchange(Exchange {
-        name: EXCHANGE.into(),
-        kind,
-        delayed: false,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: FieldTable::default(),
-        alternate: None,
-    });
-    for (id, (routing_key, arguments)) in (0..).zip(bindings) {
-        router.add_queue(&queue(id), id);
-        let bound = router.bind(binding(id, routing_key, arguments));
-        assert_eq!(bound, Ok(true));
-    }
-    router
-}
-
-fn queue(id: u64) -> String {
-    format!("queue-{id}")
-}
-
-fn binding(id: u64, routing_key: String, arguments: FieldTable) -> Binding {
-    Binding {
-        source: EXCHANGE.into(),
-        destination: Destination::Queue(queue(id)),
-        routing_key,
-        arguments,
-    }
-}
-
-fn keyed(keys: impl Iterator<Item = String>) -> impl Iterator<Item = (String, FieldTable)> {
-    keys.map(|key| (key, FieldTable::default()))
-}
 
 /// Route the keys in turn; how many queues each of them reaches is checked once before.
 fn bench_route(

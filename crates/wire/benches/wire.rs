@@ -5,66 +5,19 @@
     reason = "a bench measures valid input; anything else must stop it"
 )]
 
+mod setup;
+
 use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use leveret_wire::{
-    BodyPart, FrameHeader, Message, OutputBuffer, PropertiesBuilder, cut, cut_publish,
-    encode_deliver, parse_content_header, parse_publish,
+    BodyPart, Message, OutputBuffer, cut, cut_publish, encode_deliver, parse_content_header,
+    parse_publish,
 };
+use setup::{FRAME_MAX, header, message, publish_frames};
 
-const FRAME_MAX: u32 = 131_072;
 const BODY_SIZES: [usize; 3] = [16, 1024, 256 * 1024];
-
-/// A publish as clients send it: content type and delivery mode, body frames of `FRAME_MAX`.
-fn publish_frames(body: &[u8]) -> Vec<u8> {
-    let mut frames = Vec::new();
-    let mut method = vec![0, 60, 0, 40, 0, 0, 10];
-    method.extend_from_slice(b"amq.direct");
-    method.push(12);
-    method.extend_from_slice(b"orders.fresh");
-    method.push(0);
-    put_frame(&mut frames, 1, &method);
-    put_frame(&mut frames, 2, &header(body.len()));
-    for piece in body.chunks(FRAME_MAX as usize - 8) {
-        put_frame(&mut frames, 3, piece);
-    }
-    frames
-}
-
-fn put_frame(frames: &mut Vec<u8>, kind: u8, payload: &[u8]) {
-    let envelope = FrameHeader {
-        kind,
-        channel: 1,
-        size: u32::try_from(payload.len()).unwrap(),
-    };
-    frames.extend_from_slice(&envelope.octets());
-    frames.extend_from_slice(payload);
-    frames.push(0xCE);
-}
-
-fn header(body_len: usize) -> Vec<u8> {
-    PropertiesBuilder::new()
-        .text(
-            leveret_wire::properties::Property::ContentType,
-            Some(b"application/octet-stream"),
-        )
-        .delivery_mode(Some(2))
-        .build(body_len as u64)
-        .unwrap()
-}
-
-fn message(body_len: usize) -> Message {
-    let body = Bytes::from(vec![7; body_len]);
-    Message::from_parts(
-        b"amq.direct",
-        b"orders.fresh",
-        &header(body_len),
-        BodyPart::Bytes(body),
-    )
-    .unwrap()
-}
 
 fn cut_frame(criterion: &mut Criterion) {
     let frames = publish_frames(&[7; 1024]);

@@ -104,6 +104,7 @@ fn server_properties_name_the_server() {
         "information",
         "platform",
         "product",
+        "product_version",
         "version",
     ] {
         let value = properties.inner()[key]
