@@ -110,7 +110,7 @@ fn a_rate_for_a_duration() {
     assert_eq!(err(&output), "");
     let text = out(&output);
     for part in [
-        "\"broker\": \"Leveret",
+        concat!("\"broker\": \"Leveret ", env!("CARGO_PKG_VERSION")),
         "\"p99\":",
         "\"lost\": 0",
         "\"duplicated\": 0",
@@ -126,6 +126,19 @@ fn filling_and_draining() {
     let starts = |name: &str| table.lines().any(|line| line.starts_with(name));
     assert!(starts("| fill ") && starts("| drain "), "{table}");
     assert!(table.contains("verified: all 5000 came"), "{table}");
+}
+
+#[test]
+fn what_lies_there_meanwhile_goes_in_the_end() {
+    let server = Server::build(|builder| builder.metrics_listen("127.0.0.1:0".parse().unwrap()));
+    verified(
+        &server,
+        "throughput -C 1000 -s 16 --idle-connections 5 --idle-queues 300 --idle-backlog 500",
+        1000,
+    );
+    let table = good(&server, "throughput -C 3000 -s 16 --backlog 2000");
+    assert!(table.contains("| throughput "), "{table}");
+    assert!(queues(&server) < 0.5);
 }
 
 #[test]
@@ -252,6 +265,10 @@ fn mistakes_of_the_command_line() {
         (
             &["perf", "throughput", "-a", "9", "--prefetch", "3"],
             "--prefetch",
+        ),
+        (
+            &["perf", "throughput", "--backlog", "9", "-y", "0"],
+            "--backlog needs publishers and consumers",
         ),
         (&["perf", "suite", "--only", "nothing"], "no work is called"),
     ] {
