@@ -107,9 +107,10 @@ for ((round = 1; round <= rounds; round++)); do
     done
     echo "round $round of $rounds: $curve" >&2
   done
+  # What is there so far, should it be ended early.
+  {
+    echo 'curve,number,broker,per_cpu_second,p50_us,p99_us,resident'
+    cat "$scratch/rows.csv"
+  } >"$out"
 done
-{
-  echo 'curve,number,broker,per_cpu_second,p50_us,p99_us,resident'
-  cat "$scratch/rows.csv"
-} >"$out"
 draw "$out"

@@ -39,14 +39,23 @@ grind() { # output option... -- word...
     >"$said" 2>"$scratch/valgrind.log" || { cat "$scratch/valgrind.log" >&2; exit 1; }
 }
 
-# One profile each time the measured function ends; the last one, of the rest, holds nothing.
-grind "$scratch/names" --collect-atstart=no --toggle-collect='leveret_instructions::measured*' \
-  --dump-after='leveret_instructions::measured*' "$INSTRUCTIONS_BIN"
+# One profile each time the measured function ends: what the call in it cost, with all that it called.
+grind "$scratch/names" --dump-after='leveret_instructions::measured*' "$INSTRUCTIONS_BIN"
 number=0
 while IFS=$'\t' read -r name units; do
   number=$((number + 1))
-  total=$(awk '/^(totals|summary):/ {print $2; exit}' "$scratch/profile.$number")
-  printf '%s\t%s\t%s\n' "$name" "$units" "$total"
+  # Names are given once a file, and numbers in brackets stand for them from then on.
+  total=$(awk '
+    /^c?fn=/ {
+      called = $1
+      sub(/.*=/, "", called)
+      if (/leveret_instructions::measured/) id = called
+      if (/^fn=/) inside = called == id
+    }
+    /^calls=/ && inside { getline; total += $NF }
+    END { print total }
+  ' "$scratch/profile.$number")
+  printf '%s\t%s\t%s\n' "$name" "$units" "${total:?"no cost of $name"}"
 done <"$scratch/names" >"$scratch/counts"
 
 # The store works on threads of its own: the difference of two whole runs.

@@ -9,14 +9,14 @@ use setup::{MESSAGES, acks, drain, publishes, running};
 /// What the machine makes of a read.
 pub(crate) fn all() {
     for (name, read) in [
-        ("publish of 16 B", publishes(&[b'x'; 16])),
-        ("publish of 1 KiB", publishes(&[b'x'; 1_024])),
-        ("ack", acks()),
+        ("a publish of 16 B", publishes(&[b'x'; 16])),
+        ("a publish of 1 KiB", publishes(&[b'x'; 1_024])),
+        ("an ack", acks()),
     ] {
         let mut machine = running();
         assert_eq!(drain(&mut machine, read.clone()), MESSAGES);
         let mut reads = vec![read.clone()];
-        count(&format!("protocol: event of a {name}"), MESSAGES, || {
+        count(&format!("protocol: event of {name}"), MESSAGES, || {
             for read in reads.drain(..) {
                 drain(&mut machine, read);
             }
