@@ -2,7 +2,7 @@
 # Measures how the cost of a message grows with what the broker holds and with what it is given, and
 # draws it: bench/curves.csv, docs/pictures/*.svg.
 #
-#   bench/curves.sh [--rounds N] [--seconds S] [--rabbitmq] [--only CURVE] [--out FILE.csv]
+#   bench/curves.sh [--rounds N] [--seconds S] [--rabbitmq] [--only REGEXP] [--patience S] [--out FILE.csv]
 #   bench/curves.sh --draw
 #
 # Every point is the median of some rounds; in each round, all points are measured once, in turn for
@@ -15,6 +15,8 @@ cd "$(dirname "$0")/.."
 
 rounds=3
 seconds=1
+# Seconds that one point may take, with what is laid there before.
+patience=120
 only=
 out=bench/curves.csv
 with_rabbitmq=
@@ -24,25 +26,23 @@ while (($#)); do
     --rounds) rounds=$2; shift ;;
     --seconds) seconds=$2; shift ;;
     --only) only=$2; shift ;;
+    --patience) patience=$2; shift ;;
     --out) out=$2; shift ;;
     --rabbitmq) with_rabbitmq=yes ;;
     --draw) draw_only=yes ;;
-    *) echo "usage: bench/curves.sh [--rounds N] [--seconds S] [--rabbitmq] [--only CURVE] [--out FILE.csv] | --draw" >&2; exit 64 ;;
+    *) echo "usage: bench/curves.sh [--rounds N] [--seconds S] [--rabbitmq] [--only REGEXP] [--patience S] [--out FILE.csv] | --draw" >&2; exit 64 ;;
   esac
   shift
 done
 port=${PORT:-25692}
 rabbitmq=${RABBITMQ_BIN:-/usr/lib/rabbitmq/bin/rabbitmq-server}
-# Seconds that one point may take, with what is laid there before.
-patience=120
-
 # A curve: its name, the most that RabbitMQ is given of it, arguments of `leveret perf throughput`
 # with N for the number, and the numbers.
 curves=(
   'idle connections|1000|-s 100 --idle-connections N|0 100 1000 10000'
   'idle queues|10000|-s 100 --idle-queues N|0 100 1000 10000 100000'
-  'backlog elsewhere|1000000|-s 16 --idle-backlog N|0 10000 100000 1000000 10000000'
-  'backlog in the queue|1000000|-s 16 --backlog N|0 10000 100000 1000000 10000000'
+  'backlog elsewhere|100000|-s 16 --idle-backlog N|0 10000 100000 1000000 10000000'
+  'backlog in the queue|100000|-s 16 --backlog N|0 10000 100000 1000000 10000000'
   'queues in turn|1000|-s 100 --queues N|1 10 100 1000 10000'
   'bindings, one key|10000|-s 100 --exchange-type topic --bindings N --routing-key 0.perf.0|1 10 100 1000 10000 100000'
   'bindings, all keys|10000|-s 100 --exchange-type topic --bindings N|1 10 100 1000 10000 100000'
@@ -50,7 +50,7 @@ curves=(
   'octets of a body|1048576|-s N|16 64 256 1024 4096 16384 65536 262144 1048576'
   'latency, idle connections|1000|-s 100 -r 5000 --latency --idle-connections N|0 100 1000 10000'
   'latency, idle queues|10000|-s 100 -r 5000 --latency --idle-queues N|0 100 1000 10000 100000'
-  'latency, backlog elsewhere|1000000|-s 100 -r 5000 --latency --idle-backlog N|0 10000 100000 1000000 10000000'
+  'latency, backlog elsewhere|100000|-s 100 -r 5000 --latency --idle-backlog N|0 10000 100000 1000000 10000000'
 )
 
 draw() {
@@ -96,7 +96,7 @@ measure() { # curve number words...
 for ((round = 1; round <= rounds; round++)); do
   for line in "${curves[@]}"; do
     IFS='|' read -r curve most arguments numbers <<<"$line"
-    [[ $curve == *"$only"* ]] || continue
+    [[ $curve =~ $only ]] || continue
     for number in $numbers; do
       read -ra words <<<"${arguments//N/$number}"
       for one in "${brokers[@]}"; do
