@@ -108,11 +108,9 @@ impl Client {
         let mut session = broker
             .open_session(user, "/", peer)
             .expect("the default vhost");
-        session.open_channel(1, &mut Sink::default()).unwrap();
-        Self {
-            session,
-            sink: Sink::default(),
-        }
+        let mut sink = Sink::default();
+        session.open_channel(1, &mut sink).expect("a channel");
+        Self { session, sink }
     }
 
     fn queue(&mut self, method: queue::AMQPMethod) {

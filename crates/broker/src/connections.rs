@@ -29,9 +29,9 @@ pub struct ConnectionSummary {
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    pub(crate) of_node: usize,
-    pub(crate) of_vhost: Option<u64>,
-    pub(crate) of_user: Option<u64>,
+    pub(crate) node: usize,
+    pub(crate) vhost: Option<u64>,
+    pub(crate) user: Option<u64>,
 }
 
 /// The bound that one connection more would exceed.
@@ -49,19 +49,19 @@ impl Bounds {
         open: &FxHashMap<ConnectionId, Open>,
         new: &ConnectionSummary,
     ) -> Result<(), Full> {
-        if open.len() >= self.of_node {
-            return Err(Full::Node(self.of_node));
+        if open.len() >= self.node {
+            return Err(Full::Node(self.node));
         }
         let count = |is_like: fn(&ConnectionSummary, &ConnectionSummary) -> bool| {
             let alike = open.values().filter(|open| is_like(&open.summary, new));
             alike.count() as u64
         };
-        if let Some(limit) = self.of_vhost
+        if let Some(limit) = self.vhost
             && count(|one, other| one.vhost == other.vhost) >= limit
         {
             return Err(Full::Vhost(limit));
         }
-        if let Some(limit) = self.of_user
+        if let Some(limit) = self.user
             && count(|one, other| one.user == other.user) >= limit
         {
             return Err(Full::User(limit));

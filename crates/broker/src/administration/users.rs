@@ -38,7 +38,7 @@ impl Broker {
     }
 
     /// Delete a user with all its permissions, and close its connections with 320
-    /// CONNECTION_FORCED.
+    /// `CONNECTION_FORCED`.
     pub fn delete_user(&self, name: &str) -> Result<Ticket, AdministrationError> {
         let _turn = self.administration.lock();
         let mut changes = Vec::new();

@@ -6,7 +6,7 @@ use leveret_store::Ticket;
 use leveret_wire::method::basic;
 use leveret_wire::{AMQPClass, AMQPValue, FieldTable, type_name};
 
-use super::channel::{GetAnswer, Held};
+use super::channel::{Channel, GetAnswer, Held};
 use super::{Failure, Output, Session};
 use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
 use crate::vhost::{REPLY_TO, generated_name, integer, module_name};
@@ -97,30 +97,12 @@ impl Session {
         let Some(channel) = self.channels.get(&number) else {
             return Ok(());
         };
-        let tag = consume.consumer_tag.as_str();
-        if channel.consumers.contains_key(tag) {
-            return Err(Failure::not_allowed(format!(
-                "attempt to reuse consumer tag '{tag}'"
-            )));
-        }
-        let limit = self.shared.limits.consumers_per_channel;
-        if channel.consumers.len() >= limit {
-            return Err(Failure::not_allowed(format!(
-                "reached maximum ({limit}) of consumers per channel"
-            )));
-        }
-        let tag: Arc<str> = if tag.is_empty() {
-            generated_name("amq.ctag-")?.into()
-        } else {
-            tag.into()
-        };
+        let tag = self.new_tag(channel, consume.consumer_tag.as_str())?;
         let is_reply = name == REPLY_TO;
-        if !is_reply {
-            self.authorise_reading(&name)?;
-        }
         let queue = if is_reply {
             self.reply_queue(number, consume.no_ack)?
         } else {
+            self.authorise_reading(&name)?;
             self.vhost.accessible_queue(&name, self.access)?
         };
         let Some(channel) = self.channels.get(&number) else {
@@ -200,6 +182,25 @@ impl Session {
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
         Ok(())
+    }
+
+    /// The tag of a new consumer of `channel`: the one asked for, or one that is made up.
+    fn new_tag(&self, channel: &Channel, asked: &str) -> Result<Arc<str>, Failure> {
+        if channel.consumers.contains_key(asked) {
+            return Err(Failure::not_allowed(format!(
+                "attempt to reuse consumer tag '{asked}'"
+            )));
+        }
+        let limit = self.shared.limits.consumers_per_channel;
+        if channel.consumers.len() >= limit {
+            return Err(Failure::not_allowed(format!(
+                "reached maximum ({limit}) of consumers per channel"
+            )));
+        }
+        if asked.is_empty() {
+            return Ok(generated_name("amq.ctag-")?.into());
+        }
+        Ok(asked.into())
     }
 
     /// The queue behind direct reply-to for a consumer of this channel.

@@ -162,9 +162,9 @@ impl Broker {
         ));
         let counters = Arc::new(Counters::default());
         let bounds = Bounds {
-            of_node: limits.connections,
-            of_vhost: found.limits().max_connections,
-            of_user: self.shared.users.read().limits(user.name()).max_connections,
+            node: limits.connections,
+            vhost: found.limits().max_connections,
+            user: self.shared.users.read().limits(user.name()).max_connections,
         };
         let describe = |id| ConnectionSummary {
             id,
