@@ -63,7 +63,7 @@ impl Broker {
             vhost.changed();
         }
         let reason = CloseReason::Forced(format!("user '{name}' is deleted"));
-        let is_theirs = |open: &crate::ConnectionSummary| &*open.user == name;
+        let is_theirs = |open: &crate::ConnectionListing| &*open.user == name;
         self.shared.connections.close_where(is_theirs, &reason);
         Ok(ticket)
     }

@@ -60,7 +60,7 @@ impl Broker {
         self.shared.users.write().remove_vhost(name);
         // Before its queues go: its clients are to hear of this first.
         let reason = CloseReason::Forced(format!("vhost '{name}' is deleted"));
-        let is_there = |open: &crate::ConnectionSummary| &*open.vhost == name;
+        let is_there = |open: &crate::ConnectionListing| &*open.vhost == name;
         self.shared.connections.close_where(is_there, &reason);
         let mut effects = Effects::default();
         let dropped = vhost.drop_contents(&mut effects);

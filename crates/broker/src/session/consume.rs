@@ -25,6 +25,9 @@ pub(super) struct Consumer {
     pub(super) queue: u32,
     pub(super) id: Option<ConsumerId>,
     pub(super) no_ack: bool,
+    /// For whoever lists consumers.
+    pub(super) prefetch: u32,
+    pub(super) arguments: FieldTable,
 }
 
 /// Consumers by the keys that queues give back with every delivery.
@@ -131,6 +134,8 @@ impl Session {
             queue: slot,
             id: None,
             no_ack: consume.no_ack,
+            prefetch: channel.prefetch,
+            arguments: consume.arguments.clone(),
         });
         let new = NewConsumer {
             key,

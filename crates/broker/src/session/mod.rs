@@ -13,6 +13,7 @@ mod declare;
 mod delayed;
 mod deliver;
 mod failure;
+mod listing;
 mod output;
 mod publish;
 mod queues;
@@ -32,6 +33,7 @@ use leveret_wire::{AMQPClass, Message, method};
 use rustc_hash::FxHashMap;
 
 pub use self::failure::Failure;
+pub(crate) use self::listing::{SessionChannel, SessionConsumer};
 
 use self::channel::{Channel, Held, Mode, Unacked};
 use self::consume::Consumers;
