@@ -7,11 +7,24 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::counters::{Counters, Totals};
+use crate::listing::ConnectionListing;
 use crate::mailbox::{CloseReason, Mailbox, Notice};
 
 /// A connection of this process; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub(crate) u64);
+
+impl ConnectionId {
+    /// The number by which an operator names the connection.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The id with this number; there may be no such connection.
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// What is known of an open connection.
 #[derive(Clone, Debug)]
@@ -29,9 +42,9 @@ pub struct ConnectionSummary {
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    pub(crate) of_node: usize,
-    pub(crate) of_vhost: Option<u64>,
-    pub(crate) of_user: Option<u64>,
+    pub(crate) node: usize,
+    pub(crate) vhost: Option<u64>,
+    pub(crate) user: Option<u64>,
 }
 
 /// The bound that one connection more would exceed.
@@ -49,19 +62,19 @@ impl Bounds {
         open: &FxHashMap<ConnectionId, Open>,
         new: &ConnectionSummary,
     ) -> Result<(), Full> {
-        if open.len() >= self.of_node {
-            return Err(Full::Node(self.of_node));
+        if open.len() >= self.node {
+            return Err(Full::Node(self.node));
         }
         let count = |is_like: fn(&ConnectionSummary, &ConnectionSummary) -> bool| {
             let alike = open.values().filter(|open| is_like(&open.summary, new));
             alike.count() as u64
         };
-        if let Some(limit) = self.of_vhost
+        if let Some(limit) = self.vhost
             && count(|one, other| one.vhost == other.vhost) >= limit
         {
             return Err(Full::Vhost(limit));
         }
-        if let Some(limit) = self.of_user
+        if let Some(limit) = self.user
             && count(|one, other| one.user == other.user) >= limit
         {
             return Err(Full::User(limit));
@@ -75,6 +88,18 @@ struct Open {
     summary: ConnectionSummary,
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
+}
+
+impl Open {
+    fn listing(&self) -> ConnectionListing {
+        ConnectionListing {
+            id: self.summary.id,
+            name: self.summary.name.clone(),
+            user: Arc::clone(&self.summary.user),
+            vhost: Arc::clone(&self.summary.vhost),
+            channels: self.counters.open_channels(),
+        }
+    }
 }
 
 /// Registry of open connections, and the counts of those that have ended.
@@ -124,12 +149,12 @@ impl Connections {
     /// Ask those connections to end that `chosen` says; gives how many.
     pub(crate) fn close_where(
         &self,
-        chosen: impl Fn(&ConnectionSummary) -> bool,
+        chosen: impl Fn(&ConnectionListing) -> bool,
         reason: &CloseReason,
     ) -> usize {
         let mailboxes: Vec<_> = {
             let open = self.open.lock();
-            let chosen = open.values().filter(|open| chosen(&open.summary));
+            let chosen = open.values().filter(|open| chosen(&open.listing()));
             chosen.map(|open| Arc::clone(&open.mailbox)).collect()
         };
         for mailbox in &mailboxes {
@@ -147,7 +172,11 @@ impl Connections {
         }
     }
 
-    fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
+    pub(crate) fn list(&self) -> Vec<ConnectionListing> {
+        self.open.lock().values().map(Open::listing).collect()
+    }
+
+    pub(crate) fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
         let open = self.open.lock();
         open.values()
             .map(|open| Arc::clone(&open.mailbox))

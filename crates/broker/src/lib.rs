@@ -30,6 +30,7 @@ mod delay;
 mod effects;
 mod entry;
 mod limits;
+mod listing;
 mod mailbox;
 mod policies;
 mod queue;
@@ -55,6 +56,10 @@ pub use delay::{
 };
 pub use effects::Wakes;
 pub use limits::Limits;
+pub use listing::{
+    BindingListing, ChannelListing, ChannelMode, ConnectionListing, ConsumerListing,
+    ExchangeListing, QueueListing,
+};
 pub use mailbox::{CloseReason, Mailbox};
 pub use policies::{ApplyTo, EffectivePolicy, Policy, PolicyDefinition, PolicyError, PolicyKind};
 pub use queue::Queue;

@@ -13,6 +13,7 @@ use leveret_store::{DurableWaiter, StoreError, Ticket};
 use parking_lot::Mutex;
 
 use crate::entry::Entry;
+use crate::listing::Inquiry;
 use crate::queue::{ConsumerId, Queue};
 
 /// Why the broker ends a connection on its own account.
@@ -43,6 +44,8 @@ pub(crate) enum Notice {
     Close(CloseReason),
     /// A resource alarm was raised or cleared.
     Alarms,
+    /// Somebody asks what channels there are.
+    Inquiry(Inquiry),
     /// It is time to look for messages that consumers have had for too long.
     CheckTimeouts,
 }
@@ -274,6 +277,11 @@ impl ChannelCredit {
         if count > 0 {
             self.outstanding.fetch_sub(count, Ordering::SeqCst);
         }
+    }
+
+    /// The limit; 0 if there is none.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_limit(&self, limit: u32) {

@@ -7,6 +7,7 @@
 //! ([`Broker::wait_durable`]).
 
 mod limits;
+mod operations;
 mod permissions;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,14 @@ pub enum AdministrationError {
     /// Limits are refused.
     #[error("{0}")]
     BadLimits(String),
+    /// There is no queue of that name.
+    #[error("no queue '{name}' in vhost '{vhost}'")]
+    NoSuchQueue {
+        /// The name asked for.
+        name: String,
+        /// The vhost asked.
+        vhost: String,
+    },
     /// There is no user of that name.
     #[error("User \"{0}\" does not exist")]
     NoSuchUser(String),
@@ -45,6 +54,9 @@ pub enum AdministrationError {
     /// The system gives no random octets for a salt.
     #[error("no random octets: {0}")]
     Random(String),
+    /// Something that is in use, or not empty, stays. The text is that of the method's refusal.
+    #[error("{0}")]
+    Refused(String),
     /// The store takes no changes.
     #[error(transparent)]
     Store(#[from] StoreError),

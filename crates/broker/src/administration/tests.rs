@@ -44,7 +44,7 @@ fn declare_delayed(client: &mut Client<'_>, name: &str) {
         ..exchange::Declare::default()
     };
     let told = client.call(AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)));
-    assert_eq!(told, ["1 ok"]);
+    assert_eq!(told, ["1 exchange.declare-ok"]);
 }
 
 fn is_refused<T>(done: Result<T, AdministrationError>) -> String {

@@ -38,7 +38,7 @@ impl Broker {
     }
 
     /// Delete a user with all its permissions, and close its connections with 320
-    /// CONNECTION_FORCED.
+    /// `CONNECTION_FORCED`.
     pub fn delete_user(&self, name: &str) -> Result<Ticket, AdministrationError> {
         let _turn = self.administration.lock();
         let mut changes = Vec::new();
@@ -63,7 +63,7 @@ impl Broker {
             vhost.changed();
         }
         let reason = CloseReason::Forced(format!("user '{name}' is deleted"));
-        let is_theirs = |open: &crate::ConnectionSummary| &*open.user == name;
+        let is_theirs = |open: &crate::ConnectionListing| &*open.user == name;
         self.shared.connections.close_where(is_theirs, &reason);
         Ok(ticket)
     }

@@ -35,7 +35,8 @@ impl Broker {
     }
 
     /// Delete a vhost with everything in it: queues and their messages, exchanges, bindings,
-    /// policies, parameters, permissions. Its connections are closed with 320 CONNECTION_FORCED.
+    /// policies, parameters, permissions. Its connections are closed with 320
+    /// `CONNECTION_FORCED`.
     /// Once the ticket is durable nothing of it comes back.
     pub fn delete_vhost(&self, name: &str) -> Result<Ticket, AdministrationError> {
         let _turn = self.administration.lock();
@@ -54,16 +55,16 @@ impl Broker {
             }
         }
         changes.push(definitions::delete_vhost(name));
-        let changed = vhost.begin_deletion(changes)?;
+        let forgotten = vhost.begin_deletion(changes)?;
         self.vhosts.write().remove(name);
         self.shared.users.write().remove_vhost(name);
         // Before its queues go: its clients are to hear of this first.
         let reason = CloseReason::Forced(format!("vhost '{name}' is deleted"));
-        let is_there = |open: &crate::ConnectionSummary| &*open.vhost == name;
+        let is_there = |open: &crate::ConnectionListing| &*open.vhost == name;
         self.shared.connections.close_where(is_there, &reason);
         let mut effects = Effects::default();
         let dropped = vhost.drop_contents(&mut effects);
         effects.finish();
-        Ok(changed.max(dropped?))
+        Ok(forgotten.max(dropped?))
     }
 }

@@ -37,7 +37,7 @@ fn to_value(value: &Value) -> Result<AMQPValue, String> {
 }
 
 /// A table as arguments of the file.
-pub(super) fn from_table(table: &FieldTable) -> Map<String, Value> {
+pub(crate) fn from_table(table: &FieldTable) -> Map<String, Value> {
     let entries = table.inner().iter();
     entries
         .map(|(key, value)| (key.as_str().to_owned(), from_value(value)))

@@ -17,6 +17,7 @@ use leveret_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use self::arguments::from_table;
 pub(crate) use self::parts::{VhostPart, binding_text};
 pub use self::report::ImportReport;
 

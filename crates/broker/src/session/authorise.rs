@@ -18,32 +18,39 @@ impl From<AccessRefused> for Failure {
 }
 
 impl Session {
-    /// What the user may do now.
-    pub(super) fn grant(&mut self) -> Arc<Grant> {
+    /// Look again what the user may do, if that may have changed.
+    fn refresh_grant(&mut self) {
         let generation = self.vhost.generation();
         if self.granted_at != generation {
             // Before the look: what changes meanwhile makes the generation grow after it.
             self.granted_at = generation;
             self.grant = self.shared.grant(self.user.name(), self.vhost.name());
         }
+    }
+
+    /// What the user may do now.
+    pub(super) fn grant(&mut self) -> Arc<Grant> {
+        self.refresh_grant();
         Arc::clone(&self.grant)
     }
 
     /// May the user read from the queue?
     pub(super) fn authorise_reading(&mut self, queue: &str) -> Result<(), Failure> {
-        let grant = self.grant();
-        Ok(grant.authorise(Right::Read, Resource::Queue(queue))?)
+        self.refresh_grant();
+        Ok(self.grant.authorise(Right::Read, Resource::Queue(queue))?)
     }
 
     /// May the user publish to the message's exchange? Asked before it is known whether there is
     /// one, so that a name tells nothing.
     pub(super) fn authorise_publish(&mut self, message: &Message) -> Result<(), Failure> {
-        let grant = self.grant();
-        if grant.writes_everything() || self.routes.is_allowed(message.routing()) {
+        self.refresh_grant();
+        if self.grant.writes_everything() || self.routes.is_allowed(message.routing()) {
             return Ok(());
         }
         let exchange = String::from_utf8_lossy(message.exchange());
-        Ok(grant.authorise(Right::Write, Resource::Exchange(&exchange))?)
+        Ok(self
+            .grant
+            .authorise(Right::Write, Resource::Exchange(&exchange))?)
     }
 
     /// May the user publish to the message's exchange, of type topic, with its routing key and

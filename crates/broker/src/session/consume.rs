@@ -6,7 +6,7 @@ use leveret_store::Ticket;
 use leveret_wire::method::basic;
 use leveret_wire::{AMQPClass, AMQPValue, FieldTable, type_name};
 
-use super::channel::{GetAnswer, Held};
+use super::channel::{Channel, GetAnswer, Held};
 use super::{Failure, Output, Session};
 use crate::queue::{ConsumeRefused, ConsumerId, GetOutcome, NewConsumer, Queue};
 use crate::vhost::{REPLY_TO, generated_name, integer, module_name};
@@ -25,6 +25,9 @@ pub(super) struct Consumer {
     pub(super) queue: u32,
     pub(super) id: Option<ConsumerId>,
     pub(super) no_ack: bool,
+    /// For whoever lists consumers.
+    pub(super) prefetch: u32,
+    pub(super) arguments: FieldTable,
 }
 
 /// Consumers by the keys that queues give back with every delivery.
@@ -97,30 +100,12 @@ impl Session {
         let Some(channel) = self.channels.get(&number) else {
             return Ok(());
         };
-        let tag = consume.consumer_tag.as_str();
-        if channel.consumers.contains_key(tag) {
-            return Err(Failure::not_allowed(format!(
-                "attempt to reuse consumer tag '{tag}'"
-            )));
-        }
-        let limit = self.shared.limits.consumers_per_channel;
-        if channel.consumers.len() >= limit {
-            return Err(Failure::not_allowed(format!(
-                "reached maximum ({limit}) of consumers per channel"
-            )));
-        }
-        let tag: Arc<str> = if tag.is_empty() {
-            generated_name("amq.ctag-")?.into()
-        } else {
-            tag.into()
-        };
+        let tag = self.new_tag(channel, consume.consumer_tag.as_str())?;
         let is_reply = name == REPLY_TO;
-        if !is_reply {
-            self.authorise_reading(&name)?;
-        }
         let queue = if is_reply {
             self.reply_queue(number, consume.no_ack)?
         } else {
+            self.authorise_reading(&name)?;
             self.vhost.accessible_queue(&name, self.access)?
         };
         let Some(channel) = self.channels.get(&number) else {
@@ -149,6 +134,8 @@ impl Session {
             queue: slot,
             id: None,
             no_ack: consume.no_ack,
+            prefetch: channel.prefetch,
+            arguments: consume.arguments.clone(),
         });
         let new = NewConsumer {
             key,
@@ -200,6 +187,25 @@ impl Session {
             self.emit(number, Held::Reply(Ticket::NONE, ok), output);
         }
         Ok(())
+    }
+
+    /// The tag of a new consumer of `channel`: the one asked for, or one that is made up.
+    fn new_tag(&self, channel: &Channel, asked: &str) -> Result<Arc<str>, Failure> {
+        if channel.consumers.contains_key(asked) {
+            return Err(Failure::not_allowed(format!(
+                "attempt to reuse consumer tag '{asked}'"
+            )));
+        }
+        let limit = self.shared.limits.consumers_per_channel;
+        if channel.consumers.len() >= limit {
+            return Err(Failure::not_allowed(format!(
+                "reached maximum ({limit}) of consumers per channel"
+            )));
+        }
+        if asked.is_empty() {
+            return Ok(generated_name("amq.ctag-")?.into());
+        }
+        Ok(asked.into())
     }
 
     /// The queue behind direct reply-to for a consumer of this channel.

@@ -113,6 +113,10 @@ impl Session {
                     }
                     Ok(())
                 }
+                Notice::Inquiry(inquiry) => {
+                    self.answer_inquiry(&inquiry);
+                    Ok(())
+                }
                 Notice::Close(reason) => Err(Failure::Connection(close_error(&reason))),
             };
             if result.is_err() && done.is_ok() {
@@ -494,6 +498,7 @@ impl Session {
             | Notice::Cancelled { .. }
             | Notice::Alarms
             | Notice::CheckTimeouts
+            | Notice::Inquiry(_)
             | Notice::Close(_) => {}
         }
     }

@@ -13,6 +13,7 @@ mod declare;
 mod delayed;
 mod deliver;
 mod failure;
+mod listing;
 mod output;
 mod publish;
 mod queues;
@@ -32,6 +33,7 @@ use leveret_wire::{AMQPClass, Message, method};
 use rustc_hash::FxHashMap;
 
 pub use self::failure::Failure;
+pub(crate) use self::listing::{SessionChannel, SessionConsumer};
 
 use self::channel::{Channel, Held, Mode, Unacked};
 use self::consume::Consumers;
@@ -162,9 +164,9 @@ impl Broker {
         ));
         let counters = Arc::new(Counters::default());
         let bounds = Bounds {
-            of_node: limits.connections,
-            of_vhost: found.limits().max_connections,
-            of_user: self.shared.users.read().limits(user.name()).max_connections,
+            node: limits.connections,
+            vhost: found.limits().max_connections,
+            user: self.shared.users.read().limits(user.name()).max_connections,
         };
         let describe = |id| ConnectionSummary {
             id,

@@ -8,9 +8,9 @@ use crate::vhost::read_limits;
 /// Bounds of a user. `None`: there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserLimits {
-    /// Connections that the user may have open. Exceeded: 530 NOT_ALLOWED at connection.open.
+    /// Connections that the user may have open. Exceeded: 530 `NOT_ALLOWED` at connection.open.
     pub max_connections: Option<u64>,
-    /// Channels that the user may have open, over all its connections. Exceeded: 530 NOT_ALLOWED
+    /// Channels that the user may have open, over all its connections. Exceeded: 530 `NOT_ALLOWED`
     /// at channel.open.
     pub max_channels: Option<u64>,
 }

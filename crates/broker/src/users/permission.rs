@@ -159,7 +159,7 @@ pub enum Resource<'a> {
     },
 }
 
-/// Access is refused: the explanation of a 403 ACCESS_REFUSED, in the words of RabbitMQ 3.12 and
+/// Access is refused: the explanation of a 403 `ACCESS_REFUSED`, in the words of RabbitMQ 3.12 and
 /// later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

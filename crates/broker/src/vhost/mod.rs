@@ -281,6 +281,21 @@ impl Vhost {
         topology.queues.get(&id).cloned()
     }
 
+    /// All queues, in no order.
+    pub(crate) fn queues(&self) -> Vec<Arc<Queue>> {
+        self.topology.read().queues.values().cloned().collect()
+    }
+
+    /// All exchanges but the default one, in no order.
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.topology.read().router.exchanges().cloned().collect()
+    }
+
+    /// All bindings but those of the default exchange, in no order.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        self.topology.read().router.bindings().cloned().collect()
+    }
+
     pub(crate) fn recover_exchange(&self, exchange: Exchange) {
         let mut topology = self.topology.write();
         let exchange = topology.under_policies(exchange);

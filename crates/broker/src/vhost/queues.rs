@@ -101,14 +101,7 @@ impl Vhost {
             );
             return Err(Failure::precondition_failed(text));
         }
-        if let Some(AMQPValue::LongString(target)) =
-            declare.arguments.inner().get(DEAD_LETTER_EXCHANGE)
-        {
-            // What dies is read from here and published there.
-            let target = target.to_string();
-            grant.authorise(Right::Read, Resource::Queue(name))?;
-            grant.authorise(Right::Write, Resource::Exchange(&target))?;
-        }
+        authorise_dead_letters(name, declare, grant)?;
         let what = self.queue_text(name);
         let mut options = check_new_queue(declare, &what).map_err(Failure::precondition_failed)?;
         if !topology.policies.is_empty() {
@@ -275,6 +268,17 @@ impl Vhost {
         arguments::equivalent(&declare.arguments, &current.arguments, &what)
             .map_err(Failure::precondition_failed)
     }
+}
+
+/// What dies in a queue is read from there and published to its dead-letter exchange.
+fn authorise_dead_letters(name: &str, declare: &Declare, grant: &Grant) -> Result<(), Failure> {
+    let arguments = declare.arguments.inner();
+    if let Some(AMQPValue::LongString(target)) = arguments.get(DEAD_LETTER_EXCHANGE) {
+        let target = target.to_string();
+        grant.authorise(Right::Read, Resource::Queue(name))?;
+        grant.authorise(Right::Write, Resource::Exchange(&target))?;
+    }
+    Ok(())
 }
 
 /// Can a queue be made as `declare` says? What its arguments make of it, or the explanation of
