@@ -1,9 +1,11 @@
 // A connection to the broker that comes back by itself. The same file stands in every folder beside this one, so that
 // each folder can be copied alone.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import amqp from 'amqplib';
 
 const url = process.env.AMQP_URL ?? 'amqp://guest:guest@127.0.0.1:5672';
+const RETRY_MS = 100;
 
 /**
  * Connects, and whenever the connection is lost connects again, for ever. `setup` declares what is needed and starts
@@ -38,4 +40,19 @@ export function publish(channel, exchange, routingKey, content, options) {
   return new Promise((resolve, reject) => {
     channel.publish(exchange, routingKey, content, options, (error) => (error ? reject(error) : resolve()));
   });
+}
+
+/**
+ * Publishes until the broker has confirmed it. `channel` gives the confirm channel of the day. Whether the broker had
+ * the message before a line broke cannot be known, so it may be there twice: give it a `messageId`, which stays the
+ * same at each try.
+ */
+export async function publishUntilConfirmed(channel, exchange, routingKey, content, options) {
+  for (;;) {
+    try {
+      return await publish(channel(), exchange, routingKey, content, options);
+    } catch {
+      await pause(RETRY_MS);
+    }
+  }
 }
