@@ -5,7 +5,7 @@ const { spawn } = require('node:child_process');
 const { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
-const { eventually } = require('./eventually');
+const { eventually } = require('./session');
 
 const START_MS = 30_000;
 
@@ -21,31 +21,24 @@ process.once('SIGTERM', () => {
 
 class BrokerProcess {
   #folder = mkdtempSync(join(tmpdir(), 'interop-amqplib-'));
-  #listen;
   #child;
   url;
 
-  constructor(listen) {
-    this.#listen = listen;
-  }
-
-  /** Started by one test for itself. `listen`: for clients that must find it at the same place after a restart. */
-  static async start(t, { listen = '127.0.0.1:0' } = {}) {
-    const broker = new BrokerProcess(listen);
+  static async start(t) {
+    const broker = new BrokerProcess();
     t.after(async () => {
       await broker.kill();
       rmSync(broker.#folder, { recursive: true, force: true });
     });
-    await broker.launch();
+    await broker.#launch();
     return broker;
   }
 
-  /** Starts it on its data folder: the first time, and again after kill() or stop(). */
-  async launch() {
+  async #launch() {
     const addresses = join(this.#folder, 'addresses.json');
     rmSync(addresses, { force: true });
     const log = openSync(join(this.#folder, 'log'), 'a');
-    const args = ['serve', '--listen', this.#listen, '--metrics-listen', '127.0.0.1:0'];
+    const args = ['serve', '--listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
     args.push('--data-dir', join(this.#folder, 'data'), '--addresses-file', addresses);
     this.#child = spawn(process.env.LEVERET_BIN, args, { stdio: ['ignore', log, log] });
     closeSync(log);
@@ -71,11 +64,6 @@ class BrokerProcess {
     return this.#end('SIGKILL');
   }
 
-  /** An orderly end. */
-  stop() {
-    return this.#end('SIGTERM');
-  }
-
   async #end(signal) {
     if (!this.#child || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
@@ -85,12 +73,12 @@ class BrokerProcess {
 
   async killAndRestart() {
     await this.kill();
-    await this.launch();
+    await this.#launch();
   }
 
   async stopAndRestart() {
-    await this.stop();
-    await this.launch();
+    await this.#end('SIGTERM');
+    await this.#launch();
   }
 }
 

@@ -3,7 +3,6 @@
 
 const { randomUUID } = require('node:crypto');
 const amqp = require('amqplib');
-const { eventually } = require('./eventually');
 const { Inbox } = require('./inbox');
 
 const AMQP_URL = process.env.AMQP_URL || 'amqp://guest:guest@127.0.0.1:5672/%2F';
@@ -110,6 +109,15 @@ function closed(connection) {
     connection.once('close', resolve);
     connection.close().then(resolve, resolve);
   });
+}
+
+/** Polls until `holds` says true: for what the broker does on its own time. */
+async function eventually(holds, what, timeoutMs = 5000) {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /**

@@ -1,44 +1,34 @@
 // The processes of a test: a broker at an address that it keeps, and the programs of an application.
 
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import amqplib from '../../amqplib/broker_process.js';
-import { eventually as poll } from '../../amqplib/eventually.js';
+import { LocalBroker } from '../delivery/local_broker.js';
 
 const DEADLINE_MS = 60_000;
+const POLL_MS = 20;
 
-// However this process ends, its children must not outlive it.
+// However this process ends, its children must not outlive it. A test file out of time is ended by SIGTERM.
 const living = new Set();
 process.on('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
+process.once('SIGTERM', () => process.exit(143));
 
 /** Polls until `holds` says true. */
-export const eventually = (holds, what) => poll(holds, what, DEADLINE_MS);
-
-/** A broker that can be killed and launched again, and is found at the same address then. */
-export async function startBroker(t) {
-  return amqplib.BrokerProcess.start(t, { listen: `127.0.0.1:${await freePort()}` });
-}
-
-/**
- * A port that nobody listens on. Below those that the system gives to outgoing connections: one of these could take
- * the place of a broker while it is down.
- */
-export async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    if (await isFree(port)) return port;
+export async function eventually(holds, what) {
+  const deadline = Date.now() + DEADLINE_MS;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
+    await pause(POLL_MS);
   }
 }
 
-function isFree(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
+/** A broker of the test's own, found at the same address after it was killed and launched again. */
+export async function startBroker(t) {
+  const broker = await LocalBroker.start();
+  t.after(() => broker.remove());
+  return broker;
 }
 
 /** Starts programs of one application: run('worker.js', { env, args }). All are killed after the test. */
@@ -100,11 +90,6 @@ class Program {
 
   write(text) {
     this.#child.stdin.write(text);
-  }
-
-  /** Stops it where it stands, without its knowing; `cont` lets it go on. */
-  signal(signal) {
-    this.#child.kill(signal);
   }
 
   /** kill -9, unless another signal is named; settles when it is gone. */
