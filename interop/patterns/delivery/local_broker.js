@@ -78,7 +78,7 @@ export class LocalBroker {
  * A port that nobody listens on. Below those that the system gives to outgoing connections: one of these could take
  * the place of a broker while it is down.
  */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
     if (await isFree(port)) return port;
