@@ -54,6 +54,10 @@ export class LocalBroker {
     }
   }
 
+  get pid() {
+    return this.#child.pid;
+  }
+
   /** kill -9, unless another signal is named. */
   async kill(signal = 'SIGKILL') {
     if (!living.has(this.#child)) return;
