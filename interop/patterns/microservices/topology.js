@@ -1,9 +1,11 @@
 // What stands between the two services.
 //
 //   orders -> shipping.commands -> shipping -> shop.events (topic) -> orders.events -> orders
-//                 |    ^
-//                 |    +-- shipping.retry.200ms, .1000ms, .5000ms: wait there until the TTL is over
-//                 +------> shipping.dead: what will never do
+//              ^             |         |
+//              |    refused  v         v  failed
+//              |   shipping.dead    shipping.retry.200ms, .1000ms, .5000ms
+//              |                       |  the TTL is over
+//              +-----------------------+
 
 export const COMMANDS = 'shipping.commands';
 export const DEAD = 'shipping.dead';
