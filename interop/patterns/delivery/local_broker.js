@@ -43,12 +43,13 @@ export class LocalBroker {
     let failure = null;
     child.once('error', (error) => {
       failure = error;
+      living.delete(child);
     });
     this.#child = child;
     living.add(child);
     child.once('close', () => living.delete(child));
     for (const deadline = Date.now() + START_MS; !existsSync(ready); await pause(POLL_MS)) {
-      if (failure) throw failure;
+      if (failure) throw new Error(`${program} cannot be started (LEVERET_BIN names the broker): ${failure.message}`);
       if (child.exitCode !== null) throw new Error(`the broker ended:\n${readFileSync(join(this.#folder, 'log'))}`);
       if (Date.now() > deadline) throw new Error(`the broker was not ready within ${START_MS} ms`);
     }

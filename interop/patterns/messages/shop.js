@@ -11,6 +11,12 @@ const connection = await connect();
 const channel = await connection.createConfirmChannel();
 await declareExchanges(channel);
 
+// A command that no queue takes comes back, as it is `mandatory`. An event or a document that nobody wants is in order.
+channel.on('return', ({ fields, properties }) => {
+  console.error(`${properties.type}: nobody takes commands for '${fields.routingKey}'; has it ever been started?`);
+  process.exit(1);
+});
+
 /** Sends a message; settles when the broker has it safe. */
 function send(kind, { type, key = '', headers = {}, contentType = JSON_TYPE, body, ...properties }) {
   return publish(channel, KINDS[kind].exchange, key, encode(contentType, body), {
@@ -19,6 +25,7 @@ function send(kind, { type, key = '', headers = {}, contentType = JSON_TYPE, bod
     contentType,
     messageId: randomUUID(),
     persistent: true,
+    mandatory: kind === 'command',
     ...properties,
   });
 }

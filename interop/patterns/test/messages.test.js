@@ -37,6 +37,13 @@ test('each kind of message finds its receivers, and nobody else', async (t) => {
   assert.deepEqual(told(accounts), [...documents, ...documents]);
 });
 
+test('a command for somebody who has never been there comes back', async (t) => {
+  const broker = await startBroker(t);
+  const shop = application(t, 'messages', { AMQP_URL: broker.url })('shop.js');
+  await shop.line(/^stock.query: nobody takes commands for 'warehouse'/);
+  assert.equal(await shop.ended(), 1);
+});
+
 test('what is sent while receivers and broker are down arrives when they are back', async (t) => {
   const broker = await startBroker(t);
   const run = application(t, 'messages', { AMQP_URL: broker.url });
