@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures one hop by ZeroMQ, Redis and Leveret, and prints a table. README.md says more.
 #
-#   bench/hop/run.sh            five rounds, about two minutes on an idle machine
+#   bench/hop/run.sh            nine rounds
 #   bench/hop/run.sh 1          one
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
