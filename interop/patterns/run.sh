@@ -23,4 +23,4 @@ npm ci --no-audit --no-fund
 files=(test/*.test.js)
 [[ $# -eq 0 ]] || files=("${@/#/test/}")
 [[ $# -eq 0 ]] || files=("${files[@]/%/.test.js}")
-node --test --test-timeout=300000 --test-reporter=spec "${files[@]}"
+node --test --test-timeout=600000 --test-reporter=spec "${files[@]}"

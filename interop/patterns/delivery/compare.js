@@ -5,12 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import amqp from 'amqplib';
 import { entries } from './ledger.js';
 import { LocalBroker } from './local_broker.js';
 import { MODES, QUEUE } from './modes.js';
 
 const BURST = 100;
+const POLL_MS = 20;
 
 const living = new Set();
 process.on('exit', () => {
@@ -43,12 +45,14 @@ async function accidents(mode) {
     send();
     await Promise.all([producer.said(`sent ${BURST}`), first.said('holding before the effect')]);
     await first.killed();
+    await consumerGone(broker.url);
 
     // The consumer dies when it has done what the message asks for, and not said so yet.
     const second = consume({ HOLD: 'after' });
     send();
     await Promise.all([producer.said(`sent ${2 * BURST}`), second.said('holding after the effect')]);
     await second.killed();
+    await consumerGone(broker.url);
 
     // The broker dies with messages waiting, and others on their way to it.
     send();
@@ -72,6 +76,14 @@ async function accidents(mode) {
     await broker.remove();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Settles when the broker has noticed that its consumer is dead. Until then it sends messages that way. */
+async function consumerGone(url) {
+  const connection = await amqp.connect(url);
+  const channel = await connection.createChannel();
+  while ((await channel.checkQueue(QUEUE)).consumerCount > 0) await pause(POLL_MS);
+  await connection.close();
 }
 
 /** What comes after all other messages: the consumer ends when it gets it. Safe in every mode. */

@@ -5,7 +5,7 @@ import { connect, publish } from './broker.js';
 import { declareExchanges, encode, KINDS } from './message.js';
 
 const JSON_TYPE = 'application/json';
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 30_000;
 
 const connection = await connect();
 const channel = await connection.createConfirmChannel();

@@ -7,7 +7,7 @@ import { connect, publish } from './broker.js';
 import { COMMANDS, declareTopology, decode, encode, ORDER_EVENTS } from './topology.js';
 
 const shippingUrl = process.env.SHIPPING_URL ?? 'http://127.0.0.1:4002';
-const CALL_MS = 3000;
+const CALL_MS = 10_000;
 
 export const openShipments = process.env.INTEGRATION === 'direct' ? openDirect : openBroker;
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { matches } from '../chat/pattern.js';
+import { freePort } from '../delivery/local_broker.js';
 import { application, eventually, startBroker } from './processes.js';
 
 const DEADLINE_MS = 60_000;
@@ -135,13 +136,14 @@ test('rooms: a page sees what its pattern takes, and another pattern takes over 
 test('a page finds its instance again after that was killed', async (t) => {
   const broker = await startBroker(t);
   const run = application(t, 'chat', { AMQP_URL: broker.url });
-  const mortal = run('server.js', { env: { PORT: '0' } });
+  const PORT = String(await freePort());
+  const mortal = run('server.js', { env: { PORT } });
   const [, url] = await mortal.line(/^chat on (.*)$/);
   const other = await instance(run);
   const [ann, ben] = [await open(url, 'chat.#'), await open(other, 'chat.#')];
   await mortal.kill();
   await ann.locator('#state[data-state=away]').waitFor();
-  run('server.js', { env: { PORT: new URL(url).port } });
+  run('server.js', { env: { PORT } });
   await ann.locator('#state[data-state=up]').waitFor();
   // The page asks for its rooms again as soon as it is connected; the first message may be quicker than that.
   let sent = 0;

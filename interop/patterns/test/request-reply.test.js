@@ -106,6 +106,10 @@ for (const replies of ['direct', 'queue']) {
       assert.equal(await requests.request('expired', 1), 'served');
       await first.close();
       await assert.rejects(requests.request('expired', 'too late', { timeoutMs: SHORT_MS }), RequestTimeout);
+      // The broker's clock starts when it gets the message, which it has before it answers what comes behind.
+      await assert.rejects(requests.request('nobody', 1), NoReplier);
+      const channel = await (await connected(t)).createChannel();
+      await eventually(async () => (await channel.checkQueue('expired')).messageCount === 0, 'the request expires');
       const seen = [];
       await ReplyChannel.open(await connected(t), 'expired', (body) => seen.push(body));
       await requests.request('expired', 'in time');
