@@ -14,29 +14,39 @@ const CHROMIUM = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  '--renderer-process-limit=1', // one process for all pages: starting them is what these tests cost
 ];
 
 let chrome;
+let pages;
 before(async () => {
   chrome = await chromium.launch({ executablePath: '/usr/bin/chromium', args: CHROMIUM, timeout: DEADLINE_MS });
+  pages = await chrome.newContext();
+  pages.setDefaultTimeout(DEADLINE_MS);
 });
-afterEach(() => Promise.all(chrome.contexts().map((context) => context.close())));
+afterEach(() => Promise.all(pages.pages().map((page) => page.close())));
 after(() => chrome?.close());
 
 /** A page on an instance, connected and following a pattern. */
 async function open(url, pattern) {
-  const page = await chrome.newPage();
-  page.setDefaultTimeout(DEADLINE_MS);
+  const page = await pages.newPage();
   await page.goto(url);
-  await page.locator('#state[data-state=up]').waitFor();
+  await there(page, '#state[data-state=up]');
   await follow(page, pattern);
   return page;
 }
 
 async function follow(page, pattern) {
   await page.fill('#pattern', pattern);
-  await page.click('#follow button');
-  await page.locator(`#messages[data-following="${pattern}"]`).waitFor();
+  await page.press('#pattern', 'Enter');
+  await there(page, `#messages[data-following="${pattern}"]`);
+}
+
+/** Waits until the page has such an element, with such a text in it. */
+async function there(page, selector, text = '') {
+  const found = ([selector, text]) => [...document.querySelectorAll(selector)].some((it) => it.textContent.includes(text));
+  // By a timer, and not frame by frame as Playwright's own locators wait: drawing frames is most of what a page costs.
+  await page.waitForFunction(found, [selector, text], { polling: 50 });
 }
 
 async function say(page, room, text) {
@@ -45,8 +55,8 @@ async function say(page, room, text) {
   await page.press('#text', 'Enter');
 }
 
-const texts = (page) => page.locator('#messages li span').allTextContents();
-const sees = (page, text) => page.locator('#messages li span', { hasText: text }).waitFor();
+const texts = (page) => page.$$eval('#messages li span', (items) => items.map((item) => item.textContent));
+const sees = (page, text) => there(page, '#messages li span', text);
 
 /** Starts an instance and returns its address. */
 async function instance(run, env) {
@@ -92,12 +102,12 @@ for (const relay of ['fanout', 'rooms']) {
     await sees(ann, 'hello from ben');
 
     await broker.kill();
-    for (const page of [ann, ben]) await page.locator('#state[data-state=away]').waitFor();
+    for (const page of [ann, ben]) await there(page, '#state[data-state=away]');
     await say(ann, 'chat.lobby', 'into the void');
-    await ann.locator('#messages li.refused', { hasText: 'into the void' }).waitFor();
+    await there(ann, '#messages li.refused', 'into the void');
 
     await broker.launch();
-    for (const page of [ann, ben]) await page.locator('#state[data-state=up]').waitFor();
+    for (const page of [ann, ben]) await there(page, '#state[data-state=up]');
     await say(ben, 'chat.lobby', 'there again, says ben');
     await sees(ann, 'there again, says ben');
     await say(ann, 'chat.lobby', 'there again, says ann');
@@ -142,9 +152,9 @@ test('a page finds its instance again after that was killed', async (t) => {
   const other = await instance(run);
   const [ann, ben] = [await open(url, 'chat.#'), await open(other, 'chat.#')];
   await mortal.kill();
-  await ann.locator('#state[data-state=away]').waitFor();
+  await there(ann, '#state[data-state=away]');
   run('server.js', { env: { PORT } });
-  await ann.locator('#state[data-state=up]').waitFor();
+  await there(ann, '#state[data-state=up]');
   // The page asks for its rooms again as soon as it is connected; the first message may be quicker than that.
   let sent = 0;
   await eventually(async () => {
