@@ -6,7 +6,7 @@
 #   AMQP_URL=amqp://... interop/run.sh    against a broker that is already there
 set -euo pipefail
 
-readonly SUITES=(amqplib pika lapin)
+readonly SUITES=(amqplib pika lapin patterns)
 
 # A suite that hangs in spite of its own timeouts is ended after this long.
 suite_timeout_secs=${INTEROP_TIMEOUT_SECS:-900}
@@ -94,6 +94,15 @@ suite_lapin() {
     extensions || options+=(--skip extensions::)
     [[ -n ${LEVERET_BIN:-} ]] || options+=(--skip durability::)
     bounded cargo test --locked -- "${options[@]}"
+}
+
+# Whole applications, which kill and restart brokers of their own.
+suite_patterns() {
+    if [[ -z ${LEVERET_BIN:-} ]]; then
+        echo "LEVERET_BIN is not set: the applications, which kill their broker, are skipped"
+        return 0
+    fi
+    bounded ./run.sh
 }
 
 # Whether the scenarios about RabbitMQ's extensions are to be run.
