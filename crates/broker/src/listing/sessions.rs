@@ -113,7 +113,7 @@ impl Broker {
 impl Inquiry {
     /// Tell who asks what the session has.
     pub(crate) fn answer(&self, connection: &ConnectionListing, channels: Vec<SessionChannel>) {
-        let listed = channels.into_iter().map(|channel| ChannelListing {
+        let channels = channels.into_iter().map(|channel| ChannelListing {
             connection: connection.id,
             connection_name: connection.name.clone(),
             number: channel.number,
@@ -123,14 +123,14 @@ impl Inquiry {
             messages_unacknowledged: channel.unacked,
             prefetch_count: channel.prefetch,
             global_prefetch_count: channel.global_prefetch,
-            consumers: channel.consumers.into_iter().map(consumer).collect(),
+            consumers: channel.consumers.iter().map(listed).collect(),
         });
         // Who asked may have stopped waiting.
-        let _ = self.answer.send(listed.collect());
+        let _ = self.answer.send(channels.collect());
     }
 }
 
-fn consumer(consumer: SessionConsumer) -> ConsumerListing {
+fn listed(consumer: &SessionConsumer) -> ConsumerListing {
     ConsumerListing {
         queue: consumer.queue.to_string(),
         tag: consumer.tag.to_string(),

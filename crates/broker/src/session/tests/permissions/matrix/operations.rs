@@ -51,7 +51,6 @@ fn dead_lettering(queue: &str, exchange: &str) -> Declare {
     with_argument(declare(queue), "x-dead-letter-exchange", exchange)
 }
 
-#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn queue_operations() -> Vec<Operation> {
     vec![
         op(
