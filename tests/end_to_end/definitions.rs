@@ -18,9 +18,13 @@ fn exported() -> PathBuf {
 }
 
 fn app(program: &Program) -> Client {
+    log_in(program, "app", "test12")
+}
+
+fn log_in(program: &Program, user: &str, password: &str) -> Client {
     let login = Login {
         vhost: "orders".to_owned(),
-        ..Login::plain("app", "test12")
+        ..Login::plain(user, password)
     };
     let mut client = Client::log_in(program.address(), &login);
     client.open_channel(1);
@@ -44,16 +48,20 @@ fn a_broker_begins_with_what_rabbitmq_exported() {
     let program = with(&data, &exported());
     let mut client = app(&program);
     client.call(1, passive_exchange("orders.events"));
-    client.call(
+    let declare = Declare {
+        arguments: table([
+            ("x-max-length", LongLongInt(1000)),
+            ("x-dead-letter-exchange", text("orders.audit")),
+        ]),
+        ..durable_queue("orders.new")
+    };
+    client.expect_refused(
         1,
-        Declare {
-            arguments: table([
-                ("x-max-length", LongLongInt(1000)),
-                ("x-dead-letter-exchange", text("orders.audit")),
-            ]),
-            ..durable_queue("orders.new")
-        },
+        declare.clone(),
+        403,
+        "ACCESS_REFUSED - configure access to queue 'orders.new' in vhost 'orders' refused for user 'app'",
     );
+    log_in(&program, "guest", "guest").call(1, declare);
     client.publish(1, &Publish::to("orders.events", "order.new").body("m"));
     assert_eq!(client.drain(1, "orders.new"), ["m"]);
     assert_eq!(client.drain(1, "orders.tmp"), ["m"]);
