@@ -236,6 +236,11 @@ fn a_deleted_vhost_takes_everything_with_it() {
         (error.code.as_u16(), error.text.as_str()),
         (320, "CONNECTION_FORCED - vhost 'v1' is deleted")
     );
+    assert_eq!(
+        bob.told_unsynced(),
+        [] as [&str; 0],
+        "no cancel comes first"
+    );
     bob.close();
     node.wait(2_000);
     assert!(broker.vhost("v1").is_none());

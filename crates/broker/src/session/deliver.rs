@@ -93,6 +93,8 @@ impl Session {
                     self.handle_delivery(delivery, output, ending);
                     Ok(())
                 }
+                // A connection that is to end, with its vhost say, hears why and nothing else.
+                Notice::Cancelled { .. } if done.is_err() => Ok(()),
                 Notice::Cancelled { consumer } => {
                     self.consumer_cancelled(consumer, output);
                     Ok(())
