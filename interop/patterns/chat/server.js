@@ -47,7 +47,7 @@ new WebSocketServer({ server: http, maxPayload: 16 * 1024 }).on('connection', (s
     const request = parsed(data);
     if (request?.type === 'follow' && PATTERN.test(request.pattern)) follow(page, request.pattern);
     else if (request?.type === 'say' && ROOM.test(request.room)) say(page, request);
-    else tell(page, { type: 'error', text: 'not understood' });
+    else tell(page, { type: 'not understood', id: request?.id });
   });
 });
 

@@ -86,8 +86,11 @@ test('one instance: two pages see each other, without a broker', async (t) => {
   const run = application(t, 'chat', { RELAY: 'alone' });
   const url = await instance(run);
   const [ann, ben] = [await open(url, 'chat.#'), await open(url, 'chat.#')];
-  await say(ann, 'chat.lobby', 'hello');
-  await sees(ben, 'hello');
+  await say(ann, 'chat. lobby', 'in no room');
+  await there(ann, '#messages li.refused', 'in no room');
+  await say(ann, 'chat.lobby', '<b>hello</b>');
+  await sees(ben, '<b>hello</b>');
+  assert.deepEqual(await texts(ben), ['<b>hello</b>']);
 });
 
 for (const relay of ['fanout', 'rooms']) {

@@ -32,6 +32,8 @@ const on = {
   },
   sent: ({ id }) => settle(id, ''),
   'not sent': ({ id }) => settle(id, 'refused'),
+  // Of a message: its room has no proper name. Of the pattern: the old one stays.
+  'not understood': ({ id }) => (id ? settle(id, 'refused') : element('pattern').select()),
 };
 
 function show(up) {
