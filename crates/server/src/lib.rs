@@ -24,11 +24,15 @@ mod clock;
 mod connection;
 mod definitions;
 mod listener;
+mod logins;
+mod memory;
 mod metrics;
 mod node;
+mod proxy;
 mod resources;
 mod timers;
 mod wakes;
+mod tls;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;
@@ -38,3 +42,4 @@ pub use leveret_broker::{
     ImportReport, Permission, Policy, PolicyDefinition, PolicyError, PolicyKind, TopicPermission,
     UserLimits, UserSummary,
 };
+pub use tls::TlsError;
