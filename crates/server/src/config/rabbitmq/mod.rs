@@ -67,7 +67,7 @@ pub(super) fn read(
             return Err(ConfigError::UnknownKey {
                 origin: place(line.number),
                 key: line.key.clone(),
-                nearest: nearest(&line.key, known_keys()),
+                nearest: nearest_key(&line.key),
             });
         }
         ignored.push(IgnoredKey {
@@ -112,6 +112,22 @@ fn join_metrics(lines: &mut Vec<Line>) {
 
 fn known_keys() -> impl Iterator<Item = &'static str> {
     KEYS.lines()
+}
+
+/// The key that was meant by `key`, perhaps. A word that stands for any is none of its slips.
+fn nearest_key(key: &str) -> Option<&'static str> {
+    let words: Vec<String> = syntax::words(key).collect();
+    let filled = |known: &'static str| {
+        let parts = known.split('.').enumerate().map(|(at, wanted)| {
+            let own = words.get(at).filter(|_| wanted.starts_with('$'));
+            own.map_or(wanted, String::as_str)
+        });
+        (parts.collect::<Vec<_>>().join("."), known)
+    };
+    let all: Vec<(String, &'static str)> = known_keys().map(filled).collect();
+    let found = nearest(key, all.iter().map(|(filled, _)| filled.as_str()))?;
+    let (_, known) = all.iter().find(|(filled, _)| filled == found)?;
+    Some(known)
 }
 
 /// Whether `key` is `pattern`, whose words that begin with `$` stand for any.
