@@ -208,10 +208,7 @@ impl Broker {
 
     /// Let in a user whose identity was proved outside of AMQP, as by a certificate (SASL EXTERNAL).
     pub fn login_external(&self, name: &str, from_loopback: bool) -> Result<User, LoginRefused> {
-        self.shared
-            .users
-            .read()
-            .login_external(name, from_loopback)
+        self.shared.users.read().login_external(name, from_loopback)
     }
 
     /// All vhosts, in the order of their names.

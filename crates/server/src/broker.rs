@@ -22,8 +22,8 @@ use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
 use crate::resources;
 use crate::timers;
-use crate::wakes::Wakes;
 use crate::tls::{self, Certificates, TlsError};
+use crate::wakes::Wakes;
 
 /// How long connections have to take their leave at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);

@@ -31,8 +31,8 @@ mod node;
 mod proxy;
 mod resources;
 mod timers;
-mod wakes;
 mod tls;
+mod wakes;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
 pub use config::Config;

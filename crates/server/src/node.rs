@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::wakes::Wakes;
 use crate::config::Network;
 use crate::logins::FailedLogins;
 use crate::memory::MemoryLimit;
+use crate::wakes::Wakes;
 
 /// A running node, as its tasks see it.
 pub(crate) struct Node {

@@ -91,7 +91,12 @@ impl Link<'_> {
             Event::Login(credentials) => self.login(&credentials, now),
             Event::Open { vhost } => self.open(&vhost, now),
             Event::ConnectionFailed(error) => self.log_failure(&error),
-            Event::Lost(reason) => return Err(End::Lost(reason)),
+            Event::Lost(reason) => {
+                if let LostReason::UnsupportedProtocol { header } = &reason {
+                    self.log_foreign(header);
+                }
+                return Err(End::Lost(reason));
+            }
             Event::Close => self.machine.accept_close(now),
             Event::ChannelClose(channel) => self.machine.accept_channel_close(channel),
             // Left over from before a session ended: nothing is there to act on it.
@@ -223,6 +228,17 @@ impl Link<'_> {
         }
     }
 
+    /// The peer's first octets are no header of AMQP's.
+    fn log_foreign(&self, header: &[u8; 8]) {
+        let peer = self.peer;
+        if is_tls(header) {
+            tracing::warn!(%peer, "connection refused: TLS on a port for plain text");
+        } else {
+            let header = header.escape_ascii().to_string();
+            tracing::warn!(%peer, header, "connection refused: no AMQP 0-9-1");
+        }
+    }
+
     fn log_failure(&self, error: &ConnectionError) {
         let user = self.user.as_ref().map_or("", |user| user.name());
         let vhost = self
@@ -246,9 +262,6 @@ impl Link<'_> {
             }
             End::Lost(LostReason::HeartbeatMissed) => {
                 tracing::warn!(%peer, user, "connection closed: no heartbeat from the peer");
-            }
-            End::Lost(LostReason::UnsupportedProtocol { header }) if is_tls(header) => {
-                tracing::warn!(%peer, "connection closed: TLS on a port for plain text");
             }
             End::Lost(reason) => tracing::warn!(%peer, user, "connection closed: {reason:?}"),
             End::Failed(error) => {
