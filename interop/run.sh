@@ -68,7 +68,7 @@ main() {
 # --- suites: each is run in its own folder ---
 
 suite_amqplib() {
-    need node npm
+    need node npm openssl
     npm ci --no-audit --no-fund
     local files=() file
     for file in test/*.test.js; do
@@ -79,6 +79,7 @@ suite_amqplib() {
 }
 
 suite_pika() {
+    need openssl
     need_venv
     [[ -x .venv/bin/python ]] || python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt

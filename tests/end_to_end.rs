@@ -44,6 +44,8 @@ mod end_to_end {
     mod heartbeats;
     mod hostile_input;
     mod login;
+    mod login_limits;
+    mod memory;
     mod metrics;
     mod no_wait;
     mod perf;
@@ -51,6 +53,7 @@ mod end_to_end {
     mod policies;
     mod prefetch;
     mod program;
+    mod proxy;
     mod publish;
     mod queues;
     mod recent_history;
@@ -65,6 +68,9 @@ mod end_to_end {
     mod slow_consumer;
     mod soft_errors;
     mod store_tools;
+    mod tls;
+    mod tls_clients;
+    mod tls_files;
     mod transactions;
     mod vhost_open;
 }

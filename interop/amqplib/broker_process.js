@@ -22,10 +22,19 @@ process.once('SIGTERM', () => {
 class BrokerProcess {
   #folder = mkdtempSync(join(tmpdir(), 'interop-amqplib-'));
   #child;
+  #options;
+  #environment;
   url;
+  /** host:port of the listener with TLS, if the options ask for one. */
+  encrypted;
 
-  static async start(t) {
-    const broker = new BrokerProcess();
+  constructor(options, environment) {
+    this.#options = options;
+    this.#environment = { ...process.env, ...environment };
+  }
+
+  static async start(t, options = [], environment = {}) {
+    const broker = new BrokerProcess(options, environment);
     t.after(async () => {
       await broker.kill();
       rmSync(broker.#folder, { recursive: true, force: true });
@@ -39,8 +48,9 @@ class BrokerProcess {
     rmSync(addresses, { force: true });
     const log = openSync(join(this.#folder, 'log'), 'a');
     const args = ['serve', '--listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
-    args.push('--data-dir', join(this.#folder, 'data'), '--addresses-file', addresses);
-    this.#child = spawn(process.env.LEVERET_BIN, args, { stdio: ['ignore', log, log] });
+    args.push('--data-dir', join(this.#folder, 'data'), '--addresses-file', addresses, ...this.#options);
+    const stdio = ['ignore', log, log];
+    this.#child = spawn(process.env.LEVERET_BIN, args, { env: this.#environment, stdio });
     closeSync(log);
     const child = this.#child;
     running.add(child);
@@ -55,7 +65,8 @@ class BrokerProcess {
       'the broker writes its addresses file',
       START_MS,
     );
-    const { amqp } = JSON.parse(readFileSync(addresses, 'utf8'));
+    const { amqp, amqps } = JSON.parse(readFileSync(addresses, 'utf8'));
+    this.encrypted = amqps?.[0];
     this.url = `amqp://guest:guest@${amqp[0]}/%2F`;
   }
 

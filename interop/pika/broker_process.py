@@ -18,8 +18,10 @@ needs_broker = pytest.mark.skipif(not LEVERET_BIN, reason="LEVERET_BIN names no 
 
 
 class BrokerProcess:
-    def __init__(self, folder):
+    def __init__(self, folder, options=(), environment=None):
         self._folder = folder
+        self._options = list(options)
+        self._environment = {**os.environ, **(environment or {})}
         self._process = None
         # A run that is ended from outside skips the fixtures: its brokers must not outlive it.
         atexit.register(self.kill)
@@ -30,15 +32,19 @@ class BrokerProcess:
         addresses = self._folder / "addresses.json"
         addresses.unlink(missing_ok=True)
         command = [LEVERET_BIN, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
-        command += ["--data-dir", self._folder / "data", "--addresses-file", addresses]
+        command += ["--data-dir", self._folder / "data", "--addresses-file", addresses, *self._options]
         with open(self._folder / "log", "ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + START_SECS
         while not addresses.exists():
             assert self._process.poll() is None, f"the broker ended early:\n{(self._folder / 'log').read_text()}"
             assert time.monotonic() < deadline, "the broker did not write its addresses file"
             time.sleep(0.02)
-        self.url = f"amqp://guest:guest@{json.loads(addresses.read_text())['amqp'][0]}/%2F"
+        listening = json.loads(addresses.read_text())
+        self.url = f"amqp://guest:guest@{listening['amqp'][0]}/%2F"
+        self.encrypted = listening.get("amqps", [None])[0]
 
     def _end(self, how):
         if self._process is None or self._process.poll() is not None:

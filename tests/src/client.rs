@@ -2,10 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use leveret_wire::AMQPClass;
 use leveret_wire::method::basic;
 use leveret_wire::{FieldTable, OutputBuffer, encode_method, parse_method};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::content::{Content, Delivery, Got, Publish, Returned};
 use crate::frame::{BODY, Frame, HEADER, HEARTBEAT, METHOD};
@@ -30,10 +32,40 @@ pub enum Event {
     Returned(u16, Returned),
 }
 
+/// What a client reads from and writes to.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn reader(&mut self) -> &mut dyn Read {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.as_mut(),
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.as_mut(),
+        }
+    }
+}
+
 /// A client. What it expects and does not get fails the test.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     /// Octets read and not looked at yet.
     input: Vec<u8>,
     /// How many of them were looked at.
@@ -52,11 +84,50 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
-            stream,
+            stream: Stream::Plain(stream),
             input: Vec::new(),
             taken: 0,
             server_properties: FieldTable::default(),
             mechanisms: String::new(),
+        }
+    }
+
+    /// The same with TLS upon it, as far as the handshake has gone: the first write or read does the rest. It asks for
+    /// the host of this name.
+    pub fn encrypted(self, config: &Arc<ClientConfig>, host: &str) -> Self {
+        let host = host.to_owned().try_into().expect("a host's name");
+        let session = ClientConnection::new(Arc::clone(config), host).unwrap();
+        let Stream::Plain(socket) = self.stream else {
+            panic!("it is encrypted already");
+        };
+        Self {
+            stream: Stream::Tls(Box::new(StreamOwned::new(session, socket))),
+            ..self
+        }
+    }
+
+    /// The certificate that the broker has shown, in DER, once something was read.
+    pub fn certificate_of_broker(&self) -> Vec<u8> {
+        let Stream::Tls(stream) = &self.stream else {
+            panic!("nothing is encrypted");
+        };
+        let shown = stream.conn.peer_certificates();
+        shown.expect("the handshake is over")[0].to_vec()
+    }
+
+    /// Do the handshake of TLS and what the broker says upon it: the octets that it answers to AMQP's header, or why
+    /// there are none.
+    pub fn handshake_of_tls(&mut self) -> Result<usize, String> {
+        let mut answer = [0; 64];
+        let writer = self.stream.writer();
+        writer
+            .write_all(crate::login::PROTOCOL_HEADER)
+            .and_then(|()| writer.flush())
+            .map_err(|error| error.to_string())?;
+        match self.stream.reader().read(&mut answer) {
+            Ok(0) => Err("the end".to_owned()),
+            Ok(count) => Ok(count),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -74,31 +145,33 @@ impl Client {
 
     /// The address that the broker sees.
     pub fn address(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.stream.socket().local_addr().unwrap()
     }
 
     /// A second handle of the socket, for a thread that only writes.
     pub fn socket(&self) -> TcpStream {
-        self.stream.try_clone().unwrap()
+        self.stream.socket().try_clone().unwrap()
     }
 
     /// Write octets as they are.
     #[track_caller]
     pub fn write(&mut self, octets: &[u8]) {
-        self.stream
-            .write_all(octets)
-            .expect("the broker takes what is written");
+        assert!(self.try_write(octets), "the broker takes what is written");
     }
 
     /// As [`Self::write`], for input upon which the broker may close at any time; gives whether it
     /// was all taken.
     pub fn try_write(&mut self, octets: &[u8]) -> bool {
-        self.stream.write_all(octets).is_ok()
+        let writer = self.stream.writer();
+        writer
+            .write_all(octets)
+            .and_then(|()| writer.flush())
+            .is_ok()
     }
 
     /// Send no more; the broker can still write.
     pub fn finish_writing(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.stream.socket().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Send a frame.
@@ -185,10 +258,12 @@ impl Client {
         self.taken = 0;
         let before = self.input.len();
         self.input.resize(before + READ, 0);
-        let count = match self.stream.read(&mut self.input[before..]) {
+        let count = match self.stream.reader().read(&mut self.input[before..]) {
             Ok(count) => count,
             // The end, too: the broker had octets of ours that it did not read.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            // TLS says how it ends, if it can.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
             Err(error) => panic!("nothing came from the broker: {error}"),
         };
         self.input.truncate(before + count);

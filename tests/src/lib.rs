@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod program;
 pub mod requests;
 pub mod server;
+pub mod tls;
 
 pub use client::{Client, Event};
 pub use content::{Content, Delivery, Got, Properties, Publish, Returned};

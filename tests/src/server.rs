@@ -49,6 +49,12 @@ impl Server {
         self.address
     }
 
+    /// Where it listens for AMQP over TLS.
+    pub fn encrypted_address(&self) -> SocketAddr {
+        let addresses = self.running().amqps_addresses();
+        *addresses.first().expect("the test asked for TLS")
+    }
+
     /// Where it serves metrics.
     pub fn metrics_address(&self) -> SocketAddr {
         let addresses = self.running().metrics_addresses();

@@ -206,6 +206,11 @@ impl Broker {
         self.shared.grant(user, vhost).opens()
     }
 
+    /// Let in a user whose identity was proved outside of AMQP, as by a certificate (SASL EXTERNAL).
+    pub fn login_external(&self, name: &str, from_loopback: bool) -> Result<User, LoginRefused> {
+        self.shared.users.read().login_external(name, from_loopback)
+    }
+
     /// All vhosts, in the order of their names.
     pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
         let mut vhosts: Vec<_> = self.vhosts.read().values().cloned().collect();

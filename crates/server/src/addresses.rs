@@ -13,6 +13,9 @@ use serde::Serialize;
 pub(crate) struct Addresses {
     /// Where AMQP clients are listened for.
     pub(crate) amqp: Vec<SocketAddr>,
+    /// Where AMQP clients are listened for over TLS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) amqps: Vec<SocketAddr>,
     /// Where metrics are served.
     pub(crate) metrics: Vec<SocketAddr>,
 }
@@ -143,6 +146,7 @@ mod tests {
 
     fn addresses() -> Addresses {
         Addresses {
+            amqps: Vec::new(),
             amqp: vec![
                 "127.0.0.1:41234".parse().unwrap(),
                 "[::1]:2".parse().unwrap(),

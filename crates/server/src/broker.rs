@@ -13,13 +13,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, ConfigError, ListenAddress};
+use crate::config::{Config, ConfigError, ListenAddress, Tcp, Watermark};
 use crate::definitions::LoadError;
 use crate::listener;
+use crate::logins::FailedLogins;
+use crate::memory::MemoryLimit;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
 use crate::resources;
 use crate::timers;
+use crate::tls::{self, Certificates, TlsError};
 use crate::wakes::Wakes;
 
 /// How long connections have to take their leave at a shutdown.
@@ -49,6 +52,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The files of an encrypted listener can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Another process holds the data folder.
     #[error("data folder {} is in use by another process", .0.display())]
     Locked(PathBuf),
@@ -76,8 +82,8 @@ enum Storage {
 
 /// Settings of a broker inside this process.
 ///
-/// The defaults suit a test: one listener on a free port of 127.0.0.1, no metrics listener, a
-/// store in memory.
+/// The defaults suit a test: one listener on a free port of 127.0.0.1 and, once there is a certificate, another with
+/// TLS; no metrics listener, a store in memory.
 #[derive(Debug)]
 pub struct BrokerBuilder {
     config: Config,
@@ -142,7 +148,9 @@ pub struct Broker {
     /// Connections need it to the very end, longer than there are listeners.
     wakes: JoinHandle<()>,
     listeners: Vec<JoinHandle<()>>,
+    certificates: Option<Arc<Certificates>>,
     amqp: Vec<SocketAddr>,
+    amqps: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
     /// Removed when the broker goes.
     folder: Option<tempfile::TempDir>,
@@ -151,11 +159,12 @@ pub struct Broker {
 impl Broker {
     /// A broker to be set up inside this process.
     pub fn builder() -> BrokerBuilder {
-        let config = Config {
+        let mut config = Config {
             listen: vec![ListenAddress::localhost(0)],
             metrics_listen: Vec::new(),
             ..Config::default()
         };
+        config.tls.listen = vec![ListenAddress::localhost(0)];
         BrokerBuilder {
             config,
             storage: Storage::Memory,
@@ -181,6 +190,26 @@ impl Broker {
             .first()
             .copied()
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Where AMQP clients are listened for over TLS.
+    pub fn amqps_addresses(&self) -> Vec<SocketAddr> {
+        self.amqps.clone()
+    }
+
+    /// Read certificates and keys anew, if there are any; says whether. Connections stay, and so does everything if
+    /// the files can't be used. Blocks while they are read.
+    pub fn reload_certificates(&self) -> Result<bool, TlsError> {
+        self.certificates
+            .as_ref()
+            .map_or(Ok(false), |certificates| {
+                certificates.reload().map(|()| true)
+            })
+    }
+
+    /// From now on, memory is low from this watermark.
+    pub fn set_memory_high_watermark(&self, watermark: Watermark) {
+        self.node.memory_limit.set(watermark);
     }
 
     /// Where metrics are served.
@@ -239,18 +268,24 @@ impl Drop for Broker {
 
 async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> {
     let time: Arc<dyn leveret_broker::Clock> = Arc::new(WallClock::start());
+    let certificates = certificates(config).await?;
     let (store, broker, folder) = open(config, storage, Arc::clone(&time)).await?;
     let (tasks, _) = watch::channel(0);
     let (wakes, bell) = Wakes::new().map_err(StartError::Wakes)?;
     let wakes = Arc::new(wakes);
     let node = Arc::new(Node {
         broker,
-        protocol: Arc::new(protocol_config(config)),
+        protocol: Arc::new(protocol_config(config, false)),
+        protocol_external: Arc::new(protocol_config(config, true)),
         clock: Clock::start(),
         time,
         handshakes: Arc::new(Handshakes::new(config.limits.unauthenticated_connections)),
         churn: Churn::default(),
         wakes: Arc::clone(&wakes),
+        failed_logins: FailedLogins::new(config.limits.login_failures_per_second),
+        memory_limit: MemoryLimit::new(config.memory.high_watermark),
+        proxy_sources: config.proxy_sources.clone(),
+        nodelay: config.tcp.nodelay,
         write_stall: Duration::from_secs(config.limits.write_stall_timeout_seconds),
         output_max: config
             .limits
@@ -264,7 +299,9 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         store,
         wakes: tokio::spawn(wakes.run(bell)),
         listeners: Vec::new(),
+        certificates,
         amqp: Vec::new(),
+        amqps: Vec::new(),
         metrics: Vec::new(),
         folder,
     };
@@ -276,19 +313,22 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         .listeners
         .push(tokio::spawn(resources::watch(Arc::clone(&node))));
     for address in &config.listen {
-        let (listener, bound) = bind(address).await?;
+        let (listener, bound) = bind(address, &config.tcp).await?;
         started.amqp.push(bound);
-        started
-            .listeners
-            .push(tokio::spawn(listener::accept(listener, Arc::clone(&node))));
+        started.listeners.push(tokio::spawn(listener::accept(
+            listener,
+            Arc::clone(&node),
+            None,
+        )));
     }
+    started.listen_encrypted(config).await?;
     let data_dir = started.data_dir(config);
     let source = Arc::new(metrics::Source {
         node,
         identity: identity(config, data_dir),
     });
     for address in &config.metrics_listen {
-        let (listener, bound) = bind(address).await?;
+        let (listener, bound) = bind(address, &config.tcp).await?;
         started.metrics.push(bound);
         started
             .listeners
@@ -297,7 +337,38 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     Ok(started)
 }
 
+/// The certificates that are configured, read on a thread that may block.
+async fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, StartError> {
+    if !config.tls.is_on() {
+        return Ok(None);
+    }
+    let settings = config.tls.clone();
+    let loaded = tokio::task::spawn_blocking(move || Certificates::load(&settings)).await;
+    let loaded = loaded.map_err(|error| StartError::Interrupted(error.to_string()))?;
+    Ok(Some(Arc::new(loaded?)))
+}
+
 impl Broker {
+    /// The listeners with TLS, if there are certificates, and whoever looks after these.
+    async fn listen_encrypted(&mut self, config: &Config) -> Result<(), StartError> {
+        let Some(certificates) = &self.certificates else {
+            return Ok(());
+        };
+        for address in &config.tls.listen {
+            let (listener, bound) = bind(address, &config.tcp).await?;
+            self.amqps.push(bound);
+            let accepting = listener::accept(
+                listener,
+                Arc::clone(&self.node),
+                Some(Arc::clone(certificates)),
+            );
+            self.listeners.push(tokio::spawn(accepting));
+        }
+        self.listeners
+            .push(tokio::spawn(tls::watch(Arc::clone(certificates))));
+        Ok(())
+    }
+
     fn data_dir(&self, config: &Config) -> Option<PathBuf> {
         match &self.folder {
             Some(folder) => Some(folder.path().to_owned()),
@@ -336,6 +407,10 @@ async fn open(
                 opened
             }
         };
+        let default_user = &config.default_user;
+        if !default_user.may_everything() && is_new(store.as_ref())? {
+            options.definitions = config.first_definitions()?;
+        }
         let broker = leveret_broker::Broker::open(options, Arc::clone(&store))
             .map_err(|error| not_opened(error, &config))?;
         Ok((store, broker, temporary))
@@ -343,6 +418,11 @@ async fn open(
     opening
         .await
         .map_err(|error| StartError::Interrupted(error.to_string()))?
+}
+
+fn is_new(store: &dyn Store) -> Result<bool, StartError> {
+    let definitions = store.definitions().map_err(StartError::Store)?;
+    Ok(definitions.is_empty())
 }
 
 fn not_opened(error: BrokerError, config: &Config) -> StartError {
@@ -370,7 +450,10 @@ fn open_folder(
     }
 }
 
-async fn bind(address: &ListenAddress) -> Result<(TcpListener, SocketAddr), StartError> {
+async fn bind(
+    address: &ListenAddress,
+    options: &Tcp,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen {
         address: address.clone(),
         source,
@@ -380,7 +463,7 @@ async fn bind(address: &ListenAddress) -> Result<(TcpListener, SocketAddr), Star
         .await
         .map_err(|error| StartError::Interrupted(error.to_string()))?
         .map_err(failed)?;
-    let listener = TcpListener::bind(&candidates[..]).await.map_err(failed)?;
+    let listener = listener::bind(&candidates, options).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
@@ -414,7 +497,8 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
     }
 }
 
-fn protocol_config(config: &Config) -> leveret_protocol::Config {
+/// `external`: for a client whose certificate names a user.
+fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config {
     let limits = &config.limits;
     let identity = ServerIdentity {
         cluster_name: config.cluster_name.clone(),
@@ -434,6 +518,12 @@ fn protocol_config(config: &Config) -> leveret_protocol::Config {
         close_timeout: Duration::from_secs(limits.close_timeout_seconds),
         failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),
         content_stall: Duration::from_secs(limits.content_stall_timeout_seconds),
+        mechanisms: config
+            .auth_mechanisms
+            .iter()
+            .filter(|name| external || *name != "EXTERNAL")
+            .cloned()
+            .collect(),
         ..leveret_protocol::Config::default()
     }
 }

@@ -78,7 +78,8 @@ pub(crate) enum StoreCommand {
 #[derive(Args, Debug)]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help")]
 struct Options {
-    /// TOML file with settings [env: LEVERET_CONFIG]
+    /// File with settings: TOML, or RabbitMQ's own form if its name ends with .conf
+    /// [env: LEVERET_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder of everything that outlives the process [default: leveret-data]
@@ -90,6 +91,23 @@ struct Options {
     /// [env: LEVERET_LISTEN]
     #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Vec<String>,
+    /// Where to listen for AMQP over TLS, once there is a certificate, in the same forms
+    /// [default: 127.0.0.1:5671] [env: LEVERET_TLS_LISTEN]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    tls_listen: Vec<String>,
+    /// Certificate with its chain, in PEM; repeat it, with as many keys, to choose one by the name
+    /// that the client asks for [env: LEVERET_TLS_CERTIFICATE]
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_certificate: Vec<String>,
+    /// Key of the certificate, in PEM [env: LEVERET_TLS_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_key: Vec<String>,
+    /// Authorities of client certificates, in PEM [env: LEVERET_TLS_CA]
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca: Option<String>,
+    /// Ask clients for certificates: none or peer [default: none] [env: LEVERET_TLS_VERIFY]
+    #[arg(long, global = true, value_name = "WHICH")]
+    tls_verify: Option<String>,
     /// Where to serve metrics, in the same forms, or none [default: 127.0.0.1:15692]
     /// [env: LEVERET_METRICS_LISTEN]
     #[arg(long, global = true, value_name = "ADDRESS")]
@@ -118,6 +136,15 @@ impl Options {
         [
             ("data_dir", "--data-dir", self.data_dir),
             ("listen", "--listen", list(self.listen)),
+            ("tls.listen", "--tls-listen", list(self.tls_listen)),
+            (
+                "tls.certificate",
+                "--tls-certificate",
+                list(self.tls_certificate),
+            ),
+            ("tls.key", "--tls-key", list(self.tls_key)),
+            ("tls.ca", "--tls-ca", self.tls_ca),
+            ("tls.verify", "--tls-verify", self.tls_verify),
             (
                 "metrics_listen",
                 "--metrics-listen",
@@ -315,11 +342,16 @@ mod tests {
         assert_eq!(flags("serve"), []);
         assert_eq!(
             flags(
-                "--data-dir d --listen :1,[::1]:2 --listen h:3 --metrics-listen none --log-level warn --log-format json --addresses-file a --definitions d.json"
+                "--data-dir d --listen :1,[::1]:2 --listen h:3 --tls-listen :4 --tls-certificate c --tls-key k --tls-ca a --tls-verify peer --metrics-listen none --log-level warn --log-format json --addresses-file a --definitions d.json"
             ),
             [
                 ("data_dir", "--data-dir", "d".to_owned()),
                 ("listen", "--listen", ":1,[::1]:2,h:3".to_owned()),
+                ("tls.listen", "--tls-listen", ":4".to_owned()),
+                ("tls.certificate", "--tls-certificate", "c".to_owned()),
+                ("tls.key", "--tls-key", "k".to_owned()),
+                ("tls.ca", "--tls-ca", "a".to_owned()),
+                ("tls.verify", "--tls-verify", "peer".to_owned()),
                 ("metrics_listen", "--metrics-listen", "none".to_owned()),
                 ("log.level", "--log-level", "warn".to_owned()),
                 ("log.format", "--log-format", "json".to_owned()),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use leveret::config::ConfigError;
-use leveret::{LoadError, StartError};
+use leveret::{LoadError, StartError, TlsError};
 use leveret_broker::DefinitionsError;
 
 /// Exit codes: those of BSD's `sysexits.h`, which RabbitMQ's tools use too.
@@ -94,10 +94,16 @@ impl From<LoadError> for Failure {
     }
 }
 
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        Self::new(Exit::Config, error.to_string())
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
-            StartError::Config(_) => Exit::Config,
+            StartError::Config(_) | StartError::Tls(_) => Exit::Config,
             StartError::Definitions(error) => return Self::from(error),
             StartError::Listen { .. } => Exit::Unavailable,
             StartError::Locked(_) => Exit::TryAgain,

@@ -24,10 +24,14 @@ mod clock;
 mod connection;
 mod definitions;
 mod listener;
+mod logins;
+mod memory;
 mod metrics;
 mod node;
+mod proxy;
 mod resources;
 mod timers;
+mod tls;
 mod wakes;
 
 pub use broker::{Broker, BrokerBuilder, StartError};
@@ -38,3 +42,4 @@ pub use leveret_broker::{
     ImportReport, Permission, Policy, PolicyDefinition, PolicyError, PolicyKind, TopicPermission,
     UserLimits, UserSummary,
 };
+pub use tls::TlsError;

@@ -64,6 +64,7 @@ fn run() -> Result<Exit, Failure> {
     match command {
         Command::CheckConfig => {
             loaded.config.read_definitions()?;
+            loaded.config.check_certificates()?;
             tell("configuration ok\n")
         }
         _ => serve(&loaded, started),
@@ -96,6 +97,9 @@ fn serve(loaded: &Loaded, started: Instant) -> Result<Exit, Failure> {
     for variable in &loaded.unknown_variables {
         tracing::warn!("{variable}");
     }
+    for key in &loaded.ignored_keys {
+        tracing::warn!("{key}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads)
         .thread_name("leveret-worker")
@@ -111,6 +115,7 @@ fn serve(loaded: &Loaded, started: Instant) -> Result<Exit, Failure> {
 async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> {
     // Before the broker, so that no signal finds the process without its own answer to it.
     let mut signals = Signals::listen().map_err(software)?;
+    let mut hangups = signal(SignalKind::hangup()).map_err(software)?;
     let mut addresses_file = config
         .addresses_file
         .as_deref()
@@ -123,6 +128,7 @@ async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> 
     };
     let addresses = Addresses {
         amqp: broker.amqp_addresses(),
+        amqps: broker.amqps_addresses(),
         metrics: broker.metrics_addresses(),
     };
     let published = addresses_file
@@ -135,17 +141,21 @@ async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         amqp = listed(&addresses.amqp),
+        amqps = listed(&addresses.amqps),
         metrics = listed(&addresses.metrics),
         data_dir = %config.data_dir.display(),
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
     // Outside of the log line: its fields are not evaluated at a level that is switched off.
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        reason = broker.store_failed() => {
-            broker.shutdown().await;
-            return Err(Failure::new(Exit::Io, reason));
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            _ = hangups.recv() => reload(&broker),
+            reason = broker.store_failed() => {
+                broker.shutdown().await;
+                return Err(Failure::new(Exit::Io, reason));
+            }
         }
     };
     tracing::info!(signal, "stopping");
@@ -156,6 +166,17 @@ async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> 
     }
     tracing::info!("stopped");
     Ok(Exit::Success)
+}
+
+/// What SIGHUP asks for.
+fn reload(broker: &Broker) {
+    match tokio::task::block_in_place(|| broker.reload_certificates()) {
+        Ok(true) => tracing::info!("TLS certificates reloaded"),
+        Ok(false) => tracing::info!("nothing to reload: there are no TLS certificates"),
+        Err(error) => {
+            tracing::error!(%error, "TLS certificates not reloaded: the old ones stay in use");
+        }
+    }
 }
 
 /// Addresses in a log line.

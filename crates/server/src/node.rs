@@ -9,12 +9,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::config::Network;
+use crate::logins::FailedLogins;
+use crate::memory::MemoryLimit;
 use crate::wakes::Wakes;
 
 /// A running node, as its tasks see it.
 pub(crate) struct Node {
     pub(crate) broker: leveret_broker::Broker,
     pub(crate) protocol: Arc<leveret_protocol::Config>,
+    /// The same for a client whose certificate names a user: EXTERNAL is offered.
+    pub(crate) protocol_external: Arc<leveret_protocol::Config>,
     pub(crate) clock: Clock,
     /// The time of day, as the broker has it.
     pub(crate) time: Arc<dyn leveret_broker::Clock>,
@@ -22,6 +27,12 @@ pub(crate) struct Node {
     pub(crate) churn: Churn,
     /// By which the store's threads wake connections.
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) failed_logins: FailedLogins,
+    pub(crate) memory_limit: MemoryLimit,
+    /// Who says, and must, on whose behalf it connects.
+    pub(crate) proxy_sources: Vec<Network>,
+    /// Whether sockets send small writes at once.
+    pub(crate) nodelay: bool,
     /// How long octets may wait for a peer that takes none.
     pub(crate) write_stall: Duration,
     /// Octets of output above which a connection's socket is not read.
@@ -39,6 +50,12 @@ pub(crate) struct Churn {
     pub(crate) connections_closed: AtomicU64,
     pub(crate) logins_succeeded: AtomicU64,
     pub(crate) logins_failed: AtomicU64,
+    /// Of those, refused without a look at the password.
+    pub(crate) logins_throttled: AtomicU64,
+    /// Connections that ended before TLS was agreed upon.
+    pub(crate) tls_failed: AtomicU64,
+    /// Connections of proxies that did not say on whose behalf.
+    pub(crate) proxy_refused: AtomicU64,
 }
 
 /// Connections that have not opened a vhost yet. They are few, so that silent sockets can't take

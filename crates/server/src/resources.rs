@@ -1,29 +1,56 @@
-//! The one task that looks after resources of the node, and raises and clears its alarms.
+//! Looks now and then at what the node may run out of, and raises and clears alarms.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use leveret_broker::Alarm;
+
+use crate::memory::resident_memory;
 use crate::node::Node;
 
 /// How often resources are looked at. A refused publish raises its alarm at once.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often while a fast disk could fill up in between.
+/// How often while a fast disk could fill up in between, or fast publishers the memory.
 const INTERVAL_WHEN_SCARCE: Duration = Duration::from_millis(100);
 
-/// Octets free on the disk that no disk takes in one second.
+/// Octets free on the disk, or left in memory, that nobody takes in one second.
 const PLENTY: u64 = 4 << 30;
 
 /// Watch for as long as the node runs.
 pub(crate) async fn watch(node: Arc<Node>) {
+    let mut memory_is_low = false;
     loop {
         let free = node.broker.check_store(node.time.now());
-        let scarce = free < PLENTY;
-        tokio::time::sleep(if scarce {
+        let left = watch_memory(&node, &mut memory_is_low);
+        tokio::time::sleep(if free.min(left) < PLENTY {
             INTERVAL_WHEN_SCARCE
         } else {
             INTERVAL
         })
         .await;
     }
+}
+
+/// Raises or clears the alarm of memory; `is_low` says which it was last, as others may raise that alarm too. Returns
+/// the octets that are left.
+fn watch_memory(node: &Node, is_low: &mut bool) -> u64 {
+    let Some(high) = node.memory_limit.octets() else {
+        if std::mem::take(is_low) {
+            node.broker.clear_alarm(Alarm::Memory);
+        }
+        return u64::MAX;
+    };
+    let resident = resident_memory().unwrap_or(0);
+    let exceeded = node.memory_limit.is_exceeded(resident, *is_low);
+    if exceeded != *is_low {
+        *is_low = exceeded;
+        tracing::warn!(resident, high, low = exceeded, "memory watermark");
+        if exceeded {
+            node.broker.raise_alarm(Alarm::Memory);
+        } else {
+            node.broker.clear_alarm(Alarm::Memory);
+        }
+    }
+    high.saturating_sub(resident)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, each as one line with the place to mend.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::address::UnknownAddress;
+use super::network::UnknownNetwork;
 
 /// Why there is no configuration. `Display` is one line that names the place, without the
 /// program's name.
@@ -25,8 +27,8 @@ pub enum ConfigError {
     Invalid {
         /// Where it came from; `None`: from code.
         origin: Option<Origin>,
-        /// The setting's key.
-        key: &'static str,
+        /// The setting's key, as its file writes it.
+        key: Cow<'static, str>,
         /// What is wrong with it.
         reason: Invalid,
     },
@@ -126,6 +128,9 @@ pub enum Invalid {
         /// The value, or its kind where the value is secret.
         found: String,
     },
+    /// Not a range of addresses.
+    #[error(transparent)]
+    Network(#[from] UnknownNetwork),
     /// Not the name of a level.
     #[error("unknown level {found:?}{}", DidYouMean(*.nearest))]
     Level {
@@ -178,11 +183,19 @@ pub enum Conflict {
         /// Its value.
         high: usize,
     },
-    /// A password and a file with a password, from the same place.
-    #[error("{password} and {file} are both set: set one of them")]
-    PasswordTwice {
-        /// What sets the password.
-        password: &'static str,
+    /// A setting that is of no use without another.
+    #[error("{first} needs {second}")]
+    Needs {
+        /// Key of the one that is set.
+        first: &'static str,
+        /// Key of the one that is missing.
+        second: &'static str,
+    },
+    /// A value and a file with the value, from the same place.
+    #[error("{value} and {file} are both set: set one of them")]
+    ValueTwice {
+        /// What sets the value.
+        value: &'static str,
         /// What names the file.
         file: &'static str,
     },
@@ -200,7 +213,7 @@ impl fmt::Display for Place<'_> {
 }
 
 /// `key: `, where the origin does not name the setting already.
-struct KeyIn<'e>(&'e Option<Origin>, &'static str);
+struct KeyIn<'e>(&'e Option<Origin>, &'e str);
 
 impl fmt::Display for KeyIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -114,7 +114,7 @@ fn given<'v>(value: &'v DeValue<'_>) -> Given<'v> {
         }
         DeValue::Boolean(value) => Given::Boolean(*value),
         DeValue::Datetime(_) => Given::Other("a date"),
-        DeValue::Float(_) => Given::Other("a float"),
+        DeValue::Float(digits) => Given::Float(digits.as_str()),
         // More digits than fit are out of every setting's range all the same.
         DeValue::Integer(digits) => Given::Integer(
             i128::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i128::MAX),

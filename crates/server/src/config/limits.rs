@@ -25,8 +25,12 @@ pub struct Limits {
     /// Seconds to wait for the close-ok of a close of ours before the socket is dropped; a peer may
     /// never send it.
     pub close_timeout_seconds: u64,
-    /// Seconds until a failed login is answered: what slows the guessing of passwords down.
+    /// Seconds for which the socket of a failed login is kept without a word: what slows the guessing of passwords
+    /// down.
     pub login_failure_delay_seconds: u64,
+    /// Failed logins a second from one address, from which on no password from there is looked at: guessing is to be
+    /// slow also for who opens many connections. 0: no bound.
+    pub login_failures_per_second: u32,
     /// Seconds that a message may stand half sent with no octet of it arriving; its memory is held
     /// meanwhile.
     pub content_stall_timeout_seconds: u64,
@@ -82,6 +86,7 @@ impl Default for Limits {
             handshake_timeout_seconds: 10,
             close_timeout_seconds: 30,
             login_failure_delay_seconds: 3,
+            login_failures_per_second: 10,
             content_stall_timeout_seconds: 60,
             write_stall_timeout_seconds: 120,
             max_message_size: 16 << 20,

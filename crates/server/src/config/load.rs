@@ -10,6 +10,7 @@ use super::Config;
 use super::error::{ConfigError, Conflict, DidYouMean, Invalid, Origin};
 use super::file;
 use super::nearest::nearest;
+use super::rabbitmq::{self, IgnoredKey};
 use super::setting::{PASSWORD, PASSWORD_FILE, SETTINGS, Setting, by_key, nearest_key};
 use super::value::Given;
 
@@ -19,13 +20,40 @@ const PREFIX: &str = "LEVERET_";
 /// Names the configuration file where no flag does.
 const CONFIG_VARIABLE: &str = "LEVERET_CONFIG";
 
+/// Names a configuration file in RabbitMQ's form where nothing of ours names one.
+const RABBITMQ_CONFIG_VARIABLE: &str = "RABBITMQ_CONFIG_FILE";
+
+/// What a file in RabbitMQ's form ends with.
+const RABBITMQ_EXTENSION: &str = "conf";
+
+/// Variables of RabbitMQ's images, with the keys of ours. Each has a second form that ends with `_FILE` and names a
+/// file with the value.
+const RABBITMQ_VARIABLES: [(&str, &str, &str); 3] = [
+    (
+        "RABBITMQ_DEFAULT_USER",
+        "RABBITMQ_DEFAULT_USER_FILE",
+        "default_user.name",
+    ),
+    (
+        "RABBITMQ_DEFAULT_PASS",
+        "RABBITMQ_DEFAULT_PASS_FILE",
+        PASSWORD,
+    ),
+    (
+        "RABBITMQ_DEFAULT_VHOST",
+        "RABBITMQ_DEFAULT_VHOST_FILE",
+        "default_vhost",
+    ),
+];
+
 /// Where the values come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The configuration file. Without one, `LEVERET_CONFIG` may name it; else there is none.
+    /// The configuration file: TOML or, if its name ends with `.conf`, in RabbitMQ's form. Without one,
+    /// `LEVERET_CONFIG` may name it, or `RABBITMQ_CONFIG_FILE` one in RabbitMQ's form; else there is none.
     pub file: Option<PathBuf>,
-    /// The environment. Variables that don't begin with `LEVERET_` are not looked at; an empty one
-    /// counts as not set.
+    /// The environment. Variables that don't begin with `LEVERET_`, but for a few of RabbitMQ's, are not looked at; an
+    /// empty one counts as not set.
     pub variables: Vec<(OsString, OsString)>,
     /// Settings of the command line.
     pub flags: Vec<Flag>,
@@ -49,6 +77,8 @@ pub struct Loaded {
     pub config: Config,
     /// Variables that look like mistyped ones of ours.
     pub unknown_variables: Vec<UnknownVariable>,
+    /// Keys of RabbitMQ's in the file that have no effect here.
+    pub ignored_keys: Vec<IgnoredKey>,
 }
 
 /// A variable that begins as ours do and is nearly, but not, one of them. This is no error: an
@@ -78,13 +108,23 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let variables = Variables(&sources.variables);
         let mut layers = Layers::default();
-        if let Some(path) = sources.file.clone().or_else(|| variables.config_file()) {
+        let mut ignored_keys = Vec::new();
+        let named = sources.file.clone().or_else(|| variables.config_file());
+        if let Some(path) = named.or_else(|| variables.rabbitmq_config_file()) {
             let octets = std::fs::read(&path).map_err(|source| ConfigError::Unreadable {
                 file: path.clone(),
                 source,
             })?;
-            file::read(&mut layers, &path, &octets)?;
+            if path
+                .extension()
+                .is_some_and(|end| end == RABBITMQ_EXTENSION)
+            {
+                ignored_keys = rabbitmq::read(&mut layers, &path, &octets)?;
+            } else {
+                file::read(&mut layers, &path, &octets)?;
+            }
         }
+        layers.read_rabbitmq_variables(&variables)?;
         layers.read_variables(&variables)?;
         for flag in &sources.flags {
             layers.read_flag(flag)?;
@@ -96,6 +136,7 @@ impl Config {
         Ok(Loaded {
             config: layers.config,
             unknown_variables: variables.near_misses(),
+            ignored_keys,
         })
     }
 }
@@ -118,12 +159,12 @@ impl Layers {
     ) -> Result<(), ConfigError> {
         let invalid = |item, reason| ConfigError::Invalid {
             origin: Some(origin(item)),
-            key: setting.key,
+            key: setting.key.into(),
             reason,
         };
         let field = (setting.field)(&mut self.config);
         let read = if setting.key == PASSWORD_FILE {
-            let text = password_in(given).map_err(|reason| invalid(None, reason))?;
+            let text = value_in(given).map_err(|reason| invalid(None, reason))?;
             field.read(&Given::Untyped(&text), &setting.allowed)
         } else {
             field.read(given, &setting.allowed)
@@ -136,6 +177,42 @@ impl Layers {
         Ok(())
     }
 
+    fn read_rabbitmq_variables(&mut self, variables: &Variables<'_>) -> Result<(), ConfigError> {
+        for (name, file_name, key) in RABBITMQ_VARIABLES {
+            let (value, file) = (variables.value(name), variables.value(file_name));
+            let (variable, value) = match (value, file) {
+                (Some(_), Some(_)) => {
+                    return Err(ConfigError::Conflict {
+                        origin: Some(Origin::Variable(file_name)),
+                        conflict: Conflict::ValueTwice {
+                            value: name,
+                            file: file_name,
+                        },
+                    });
+                }
+                (Some(value), None) => (name, value),
+                (None, Some(path)) => (file_name, path),
+                (None, None) => continue,
+            };
+            let origin = || Origin::Variable(variable);
+            let invalid = |reason| ConfigError::Invalid {
+                origin: Some(origin()),
+                key: key.into(),
+                reason,
+            };
+            let text = value.to_str().ok_or_else(|| invalid(Invalid::Utf8))?;
+            let text = if variable == file_name {
+                value_in(&Given::Untyped(text)).map_err(invalid)?
+            } else {
+                text.to_owned()
+            };
+            if let Some(setting) = by_key(key) {
+                self.set(setting, &Given::Untyped(&text), |_| origin())?;
+            }
+        }
+        Ok(())
+    }
+
     fn read_variables(&mut self, variables: &Variables<'_>) -> Result<(), ConfigError> {
         for setting in SETTINGS {
             let Some(value) = variables.value(setting.variable) else {
@@ -144,7 +221,7 @@ impl Layers {
             let origin = || Origin::Variable(setting.variable);
             let text = value.to_str().ok_or_else(|| ConfigError::Invalid {
                 origin: Some(origin()),
-                key: setting.key,
+                key: setting.key.into(),
                 reason: Invalid::Utf8,
             })?;
             self.set(setting, &Given::Untyped(text), |_| origin())?;
@@ -167,19 +244,26 @@ impl Layers {
         let origin = self.origins.get(PASSWORD_FILE);
         let (password, file) = match (self.origins.get(PASSWORD), origin) {
             (Some(Origin::File { .. }), Some(Origin::File { .. })) => (PASSWORD, PASSWORD_FILE),
-            (Some(Origin::Variable(password)), Some(Origin::Variable(file))) => (*password, *file),
+            (Some(Origin::Variable(password)), Some(Origin::Variable(file)))
+                if password.starts_with(PREFIX) =>
+            {
+                (*password, *file)
+            }
             _ => return Ok(()),
         };
         Err(ConfigError::Conflict {
             origin: origin.cloned(),
-            conflict: Conflict::PasswordTwice { password, file },
+            conflict: Conflict::ValueTwice {
+                value: password,
+                file,
+            },
         })
     }
 }
 
-/// The password in the file that `given` names. A line's end after it is not part of it: editors
+/// The value in the file that `given` names. A line's end after it is not part of it: editors
 /// and `echo` leave one.
-fn password_in(given: &Given<'_>) -> Result<String, Invalid> {
+fn value_in(given: &Given<'_>) -> Result<String, Invalid> {
     let path = Path::new(given.text().ok_or_else(|| given.instead_of("a path"))?);
     let octets = std::fs::read(path).map_err(|error| Invalid::Unreadable {
         file: path.to_owned(),
@@ -207,6 +291,21 @@ impl Variables<'_> {
 
     fn config_file(&self) -> Option<PathBuf> {
         self.value(CONFIG_VARIABLE).map(PathBuf::from)
+    }
+
+    /// RabbitMQ adds the extension where it is missing.
+    fn rabbitmq_config_file(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.value(RABBITMQ_CONFIG_VARIABLE)?);
+        if path
+            .extension()
+            .is_some_and(|end| end == RABBITMQ_EXTENSION)
+        {
+            return Some(path);
+        }
+        let mut name = path.into_os_string();
+        name.push(".");
+        name.push(RABBITMQ_EXTENSION);
+        Some(name.into())
     }
 
     fn near_misses(&self) -> Vec<UnknownVariable> {

@@ -2,7 +2,7 @@
 //!
 //! Here live the struct [`Config`] with its parts, the table of settings that ties each field to
 //! its key in the file and its environment variable (`setting`), the reading of the TOML file
-//! (`file`), the layers (`load`) and the checks (`check`). Not here: the command line's grammar
+//! (`file`) and of RabbitMQ's `rabbitmq.conf` (`rabbitmq`), the layers (`load`) and the checks (`check`). Not here: the command line's grammar
 //! (the program's `cli`) and what a value does (the part of the broker that it is for).
 //!
 //! A value's way: flag, variable or file -> [`Config::load`] -> the setting's entry in the table ->
@@ -15,9 +15,14 @@ mod file;
 mod limits;
 mod load;
 mod log;
+mod memory;
 mod nearest;
+mod network;
+mod pattern;
+mod rabbitmq;
 mod secret;
 mod setting;
+mod tls;
 mod value;
 
 use std::path::PathBuf;
@@ -27,16 +32,21 @@ pub use error::{ConfigError, Conflict, Invalid, Origin};
 pub use limits::Limits;
 pub use load::{Flag, Loaded, Sources, UnknownVariable};
 pub use log::{Log, LogFilter, LogFormat};
+pub use memory::{UnknownWatermark, Watermark};
+pub use network::{Network, UnknownNetwork};
+pub use pattern::Pattern;
+pub use rabbitmq::IgnoredKey;
 pub use secret::Secret;
+pub use tls::{AlternativeName, CertificateLogin, Tls, TlsVerify, TlsVersion};
 
 /// Everything that can be set of a broker. Every field has a key of the same name in the file; the
-/// parts (`log`, `default_user`, `server`, `limits`, `store`) are its tables.
+/// parts (`log`, `default_user`, `server`, `limits`, `memory`, `store`, `tcp`, `tls`) are its tables.
 ///
 /// An embedder starts from [`Config::default`] and sets fields; [`Config::validate`] then says
 /// what the loader would have said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where AMQP clients are listened for; at least one. Port 0 lets the system choose.
+    /// Where AMQP clients are listened for; at least one, unless there is one with TLS. Port 0 lets the system choose.
     pub listen: Vec<ListenAddress>,
     /// Where metrics are served over HTTP; empty: nowhere. 15692 is the port of RabbitMQ's
     /// Prometheus plugin.
@@ -59,6 +69,11 @@ pub struct Config {
     pub default_vhost: String,
     /// Users who may log in from a loopback address only, as RabbitMQ's `loopback_users`.
     pub loopback_users: Vec<String>,
+    /// Login mechanisms that clients are offered, in this order. EXTERNAL is offered only to a client that has given a
+    /// certificate, as it can be of no use to others.
+    pub auth_mechanisms: Vec<String>,
+    /// Who may say with a PROXY protocol header on whose behalf it connects, and then must; empty: nobody.
+    pub proxy_sources: Vec<Network>,
     /// The user made when the data folder is new.
     pub default_user: DefaultUser,
     /// What is logged, and how.
@@ -67,8 +82,24 @@ pub struct Config {
     pub server: ServerIdentity,
     /// What a peer may make the broker hold or wait for.
     pub limits: Limits,
+    /// When memory is low.
+    pub memory: MemoryConfig,
     /// The data folder's settings.
     pub store: StoreConfig,
+    /// Options of the sockets.
+    pub tcp: Tcp,
+    /// Encrypted listeners.
+    pub tls: Tls,
+}
+
+impl Config {
+    /// Whether the files that encrypted listeners need, if there are any, can be used.
+    pub fn check_certificates(&self) -> Result<(), crate::TlsError> {
+        if self.tls.is_on() {
+            crate::tls::Certificates::load(&self.tls)?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for Config {
@@ -83,16 +114,24 @@ impl Default for Config {
             cluster_name: "leveret@localhost".to_owned(),
             default_vhost: "/".to_owned(),
             loopback_users: vec!["guest".to_owned()],
+            auth_mechanisms: MECHANISMS.map(str::to_owned).to_vec(),
+            proxy_sources: Vec::new(),
             default_user: DefaultUser::default(),
             log: Log::default(),
             server: ServerIdentity::default(),
             limits: Limits::default(),
+            memory: MemoryConfig::default(),
             store: StoreConfig::default(),
+            tcp: Tcp::default(),
+            tls: Tls::default(),
         }
     }
 }
 
-/// The user made when the data folder is new: an administrator with every permission on the
+/// The login mechanisms there are.
+const MECHANISMS: [&str; 3] = ["PLAIN", "AMQPLAIN", "EXTERNAL"];
+
+/// The user made when the data folder is new: unless set otherwise an administrator with every permission on the
 /// default vhost, as RabbitMQ's `default_user`. A folder that has users already is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultUser {
@@ -100,6 +139,23 @@ pub struct DefaultUser {
     pub name: String,
     /// Its password, never empty.
     pub password: Secret,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// What it may declare and delete in the default vhost.
+    pub configure: Pattern,
+    /// What it may publish and bind to there.
+    pub write: Pattern,
+    /// What it may consume and bind from there.
+    pub read: Pattern,
+}
+
+impl DefaultUser {
+    /// Whether it may do everything, as it does unless set otherwise.
+    pub(crate) fn may_everything(&self) -> bool {
+        let usual = Self::default();
+        let patterns = [&self.configure, &self.write, &self.read];
+        self.tags == usual.tags && patterns.into_iter().all(|pattern| *pattern == usual.read)
+    }
 }
 
 impl Default for DefaultUser {
@@ -107,6 +163,10 @@ impl Default for DefaultUser {
         Self {
             name: "guest".to_owned(),
             password: Secret::from("guest".to_owned()),
+            tags: vec!["administrator".to_owned()],
+            configure: Pattern::default(),
+            write: Pattern::default(),
+            read: Pattern::default(),
         }
     }
 }
@@ -127,6 +187,40 @@ impl Default for ServerIdentity {
         Self {
             product: "Leveret".to_owned(),
             version: "4.1.0".to_owned(),
+        }
+    }
+}
+
+/// When memory is low, so that publishers are held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryConfig {
+    /// From how much resident memory of the process; RabbitMQ's `vm_memory_high_watermark`.
+    pub high_watermark: Watermark,
+}
+
+/// Options of the sockets that AMQP clients connect to; RabbitMQ's `tcp_listen_options`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// Whether small writes go out at once.
+    pub nodelay: bool,
+    /// Whether the system looks now and then for peers that are gone without a word, heartbeats or not.
+    pub keepalive: bool,
+    /// Octets of the system's buffer for what is sent; 0: as the system chooses.
+    pub send_buffer_bytes: u32,
+    /// Octets of the system's buffer for what is received; 0: as the system chooses.
+    pub receive_buffer_bytes: u32,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            nodelay: true,
+            keepalive: true,
+            send_buffer_bytes: 0,
+            receive_buffer_bytes: 0,
         }
     }
 }

@@ -29,7 +29,16 @@ pub(super) const PASSWORD: &str = "default_user.password";
 pub(super) const PASSWORD_FILE: &str = "default_user.password_file";
 
 /// The tables of the file.
-const TABLES: [&str; 5] = ["default_user", "limits", "log", "server", "store"];
+const TABLES: [&str; 8] = [
+    "default_user",
+    "limits",
+    "log",
+    "memory",
+    "server",
+    "store",
+    "tcp",
+    "tls",
+];
 
 /// For settings that are no numbers.
 const ANY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -65,9 +74,15 @@ settings! {
     "cluster_name", "LEVERET_CLUSTER_NAME", ANY, cluster_name;
     "default_vhost", "LEVERET_DEFAULT_VHOST", ANY, default_vhost;
     "loopback_users", "LEVERET_LOOPBACK_USERS", ANY, loopback_users;
+    "auth_mechanisms", "LEVERET_AUTH_MECHANISMS", ANY, auth_mechanisms;
+    "proxy_sources", "LEVERET_PROXY_SOURCES", ANY, proxy_sources;
     "default_user.name", "LEVERET_DEFAULT_USER", ANY, default_user.name;
     "default_user.password", "LEVERET_DEFAULT_PASSWORD", ANY, default_user.password;
     "default_user.password_file", "LEVERET_DEFAULT_PASSWORD_FILE", ANY, default_user.password;
+    "default_user.tags", "LEVERET_DEFAULT_TAGS", ANY, default_user.tags;
+    "default_user.configure", "LEVERET_DEFAULT_CONFIGURE", ANY, default_user.configure;
+    "default_user.write", "LEVERET_DEFAULT_WRITE", ANY, default_user.write;
+    "default_user.read", "LEVERET_DEFAULT_READ", ANY, default_user.read;
     "log.level", "LEVERET_LOG_LEVEL", ANY, log.level;
     "log.format", "LEVERET_LOG_FORMAT", ANY, log.format;
     "server.product", "LEVERET_SERVER_PRODUCT", ANY, server.product;
@@ -78,6 +93,7 @@ settings! {
     "limits.handshake_timeout_seconds", "LEVERET_LIMITS_HANDSHAKE_TIMEOUT_SECONDS", PATIENCE, limits.handshake_timeout_seconds;
     "limits.close_timeout_seconds", "LEVERET_LIMITS_CLOSE_TIMEOUT_SECONDS", PATIENCE, limits.close_timeout_seconds;
     "limits.login_failure_delay_seconds", "LEVERET_LIMITS_LOGIN_FAILURE_DELAY_SECONDS", 0..=60, limits.login_failure_delay_seconds;
+    "limits.login_failures_per_second", "LEVERET_LIMITS_LOGIN_FAILURES_PER_SECOND", 0..=1_000_000, limits.login_failures_per_second;
     "limits.content_stall_timeout_seconds", "LEVERET_LIMITS_CONTENT_STALL_TIMEOUT_SECONDS", PATIENCE, limits.content_stall_timeout_seconds;
     "limits.write_stall_timeout_seconds", "LEVERET_LIMITS_WRITE_STALL_TIMEOUT_SECONDS", PATIENCE, limits.write_stall_timeout_seconds;
     "limits.max_message_size", "LEVERET_LIMITS_MAX_MESSAGE_SIZE", 1..=MAX_MESSAGE_SIZE_CAP, limits.max_message_size;
@@ -94,10 +110,29 @@ settings! {
     "limits.history_memory_bytes", "LEVERET_LIMITS_HISTORY_MEMORY_BYTES", 0..=(1 << 40), limits.history_memory_bytes;
     "limits.consumer_timeout_milliseconds", "LEVERET_LIMITS_CONSUMER_TIMEOUT_MILLISECONDS", 0..=315_360_000_000, limits.consumer_timeout_milliseconds;
     "limits.transaction_bytes", "LEVERET_LIMITS_TRANSACTION_BYTES", 1..=(1 << 40), limits.transaction_bytes;
+    "memory.high_watermark", "LEVERET_MEMORY_HIGH_WATERMARK", ANY, memory.high_watermark;
     "store.sync", "LEVERET_STORE_SYNC", ANY, store.sync;
     "store.segment_bytes", "LEVERET_STORE_SEGMENT_BYTES", 65_536..=(1 << 30), store.segment_bytes;
     "store.lazy_interval_milliseconds", "LEVERET_STORE_LAZY_INTERVAL_MILLISECONDS", 1..=60_000, store.lazy_interval_milliseconds;
     "store.disk_free_limit", "LEVERET_STORE_DISK_FREE_LIMIT", 0..=(1 << 60), store.disk_free_limit;
+    "tcp.backlog", "LEVERET_TCP_BACKLOG", 1..=65_535, tcp.backlog;
+    "tcp.nodelay", "LEVERET_TCP_NODELAY", ANY, tcp.nodelay;
+    "tcp.keepalive", "LEVERET_TCP_KEEPALIVE", ANY, tcp.keepalive;
+    "tcp.send_buffer_bytes", "LEVERET_TCP_SEND_BUFFER_BYTES", 0..=(1 << 30), tcp.send_buffer_bytes;
+    "tcp.receive_buffer_bytes", "LEVERET_TCP_RECEIVE_BUFFER_BYTES", 0..=(1 << 30), tcp.receive_buffer_bytes;
+    "tls.listen", "LEVERET_TLS_LISTEN", ANY, tls.listen;
+    "tls.certificate", "LEVERET_TLS_CERTIFICATE", ANY, tls.certificate;
+    "tls.key", "LEVERET_TLS_KEY", ANY, tls.key;
+    "tls.ca", "LEVERET_TLS_CA", ANY, tls.ca;
+    "tls.crl", "LEVERET_TLS_CRL", ANY, tls.crl;
+    "tls.verify", "LEVERET_TLS_VERIFY", ANY, tls.verify;
+    "tls.fail_if_no_peer_cert", "LEVERET_TLS_FAIL_IF_NO_PEER_CERT", ANY, tls.fail_if_no_peer_cert;
+    "tls.versions", "LEVERET_TLS_VERSIONS", ANY, tls.versions;
+    "tls.login_from", "LEVERET_TLS_LOGIN_FROM", ANY, tls.login_from;
+    "tls.login_san_type", "LEVERET_TLS_LOGIN_SAN_TYPE", ANY, tls.login_san_type;
+    "tls.login_san_index", "LEVERET_TLS_LOGIN_SAN_INDEX", 0..=1000, tls.login_san_index;
+    "tls.handshake_timeout_seconds", "LEVERET_TLS_HANDSHAKE_TIMEOUT_SECONDS", PATIENCE, tls.handshake_timeout_seconds;
+    "tls.reload_interval_seconds", "LEVERET_TLS_RELOAD_INTERVAL_SECONDS", 0..=86_400, tls.reload_interval_seconds;
 }
 
 /// The setting with this key.
@@ -184,6 +219,7 @@ mod tests {
         assert_eq!(nearest_key("frame_max"), Some("limits.frame_max"));
         assert_eq!(nearest_key("server.level"), Some("log.level"));
         assert_eq!(nearest_key("limits.colour"), None);
-        assert_eq!(nearest_key("tls"), None);
+        assert_eq!(nearest_key("colours"), None);
+        assert_eq!(nearest_key("tsl"), Some("tls"));
     }
 }

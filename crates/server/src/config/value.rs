@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use super::address::ListenAddress;
 use super::error::Invalid;
 use super::log::{LogFilter, LogFormat};
+use super::memory::Watermark;
+use super::network::Network;
+use super::pattern::Pattern;
 use super::secret::Secret;
+use super::tls::{AlternativeName, CertificateLogin, TlsVerify, TlsVersion, Word};
 
 /// The word that stands for an empty list where there are no brackets to write one.
 const NONE: &str = "none";
@@ -18,6 +22,8 @@ const SHORT_STRING_MAX: usize = 255;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Given<'a> {
     Boolean(bool),
+    /// A number with a point, as it is written.
+    Float(&'a str),
     /// Wider than any field, so that what is out of range can be said as it stands.
     Integer(i128),
     List(Vec<Given<'a>>),
@@ -34,6 +40,7 @@ impl Given<'_> {
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Boolean(_) => "a boolean",
+            Self::Float(_) => "a float",
             Self::Integer(_) => "an integer",
             Self::List(_) => "an array",
             Self::Other(kind) => kind,
@@ -46,6 +53,7 @@ impl Given<'_> {
         match self {
             Self::Boolean(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
+            Self::Float(digits) => (*digits).to_owned(),
             Self::List(_) | Self::Other(_) => self.kind().to_owned(),
             Self::Text(text) | Self::Untyped(text) => format!("{text:?}"),
         }
@@ -251,6 +259,88 @@ impl Value for Option<PathBuf> {
 
     fn check(&self, allowed: &RangeInclusive<u64>) -> Result<(), Invalid> {
         self.as_ref().map_or(Ok(()), |path| path.check(allowed))
+    }
+}
+
+impl Value for Vec<PathBuf> {
+    fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+        *self = given.items("an array of paths", |item| Ok(PathBuf::from(item)))?;
+        Ok(())
+    }
+
+    fn check(&self, allowed: &RangeInclusive<u64>) -> Result<(), Invalid> {
+        self.iter().try_for_each(|path| path.check(allowed))
+    }
+}
+
+impl Value for Vec<Network> {
+    fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+        *self = given.items("an array of networks", |item| Ok(item.parse()?))?;
+        Ok(())
+    }
+}
+
+impl Value for Vec<TlsVersion> {
+    fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+        *self = given.items("an array of versions", |item| {
+            TlsVersion::of(item).ok_or_else(|| Given::Text(item).instead_of(TlsVersion::EXPECTED))
+        })?;
+        Ok(())
+    }
+
+    fn check(&self, _allowed: &RangeInclusive<u64>) -> Result<(), Invalid> {
+        if self.is_empty() {
+            Err(Invalid::Empty)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+macro_rules! words {
+    ($($kind:ty),*) => {$(
+        impl Value for $kind {
+            fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+                *self = given
+                    .text()
+                    .and_then(Self::of)
+                    .ok_or_else(|| given.instead_of(Self::EXPECTED))?;
+                Ok(())
+            }
+        }
+    )*};
+}
+
+words!(AlternativeName, CertificateLogin, TlsVerify);
+
+impl Value for Watermark {
+    fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+        let read = match given {
+            // A whole number that is quoted by nobody is octets, but for 0 and 1.
+            Given::Integer(octets) => octets.to_string().parse().ok(),
+            Given::Float(text) | Given::Text(text) | Given::Untyped(text) => text.parse().ok(),
+            _ => None,
+        };
+        *self = read.ok_or_else(|| given.instead_of(Self::EXPECTED))?;
+        Ok(())
+    }
+
+    fn check(&self, _allowed: &RangeInclusive<u64>) -> Result<(), Invalid> {
+        if self.is_valid() {
+            return Ok(());
+        }
+        Err(Invalid::Kind {
+            expected: Self::EXPECTED.to_owned(),
+            found: self.to_string(),
+        })
+    }
+}
+
+impl Value for Pattern {
+    fn read(&mut self, given: &Given<'_>, _allowed: &RangeInclusive<u64>) -> Result<(), Misread> {
+        let text = given.text().ok_or_else(|| given.instead_of("a pattern"))?;
+        *self = Self::from(text.to_owned());
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use leveret_broker::{OpenRefused, Peer};
+use leveret_broker::{OpenRefused, Peer, User};
 use leveret_protocol::{ConnectionError, Credentials, Event, LostReason};
 
 use super::{End, Link};
@@ -91,7 +91,12 @@ impl Link<'_> {
             Event::Login(credentials) => self.login(&credentials, now),
             Event::Open { vhost } => self.open(&vhost, now),
             Event::ConnectionFailed(error) => self.log_failure(&error),
-            Event::Lost(reason) => return Err(End::Lost(reason)),
+            Event::Lost(reason) => {
+                if let LostReason::UnsupportedProtocol { header } = &reason {
+                    self.log_foreign(header);
+                }
+                return Err(End::Lost(reason));
+            }
             Event::Close => self.machine.accept_close(now),
             Event::ChannelClose(channel) => self.machine.accept_channel_close(channel),
             // Left over from before a session ended: nothing is there to act on it.
@@ -102,14 +107,31 @@ impl Link<'_> {
 
     fn login(&mut self, credentials: &Credentials, now: Duration) {
         let mechanism = credentials.mechanism();
-        let Credentials::Password { user, password, .. } = credentials else {
-            return self.refuse_login(mechanism, "", "the mechanism is not offered", now);
+        let logins = &self.node.failed_logins;
+        if !logins.may_try(self.peer.ip(), now) {
+            self.node
+                .churn
+                .logins_throttled
+                .fetch_add(1, Ordering::Relaxed);
+            let reason = "too many logins from its address have failed";
+            return self.refuse_login(mechanism, "", reason, now);
+        }
+        let (user, checked) = match (credentials, &self.certificate_name) {
+            (Credentials::Password { user, password, .. }, _) => {
+                let checked = self.check_password(user, password.expose());
+                (user.clone(), checked)
+            }
+            (Credentials::External, Some(user)) => {
+                let broker = &self.node.broker;
+                let checked = broker.login_external(user, self.from_loopback);
+                (user.clone(), checked.map_err(|refused| refused.to_string()))
+            }
+            _ => {
+                let reason = "the mechanism is not offered";
+                return self.refuse_login(mechanism, "", reason, now);
+            }
         };
-        let Ok(password) = std::str::from_utf8(password.expose()) else {
-            return self.refuse_login(mechanism, user, "the password is not UTF-8", now);
-        };
-        let from_loopback = self.peer.ip().to_canonical().is_loopback();
-        match self.node.broker.login(user, password, from_loopback) {
+        match checked {
             Ok(user) => {
                 self.node
                     .churn
@@ -119,8 +141,21 @@ impl Link<'_> {
                 self.user = Some(Arc::new(user));
                 self.machine.accept_login(now);
             }
-            Err(refused) => self.refuse_login(mechanism, user, &refused.to_string(), now),
+            Err(reason) => {
+                logins.note_failure(self.peer.ip(), now);
+                self.refuse_login(mechanism, &user, &reason, now);
+            }
         }
+    }
+
+    fn check_password(&self, user: &str, password: &[u8]) -> Result<User, String> {
+        let Ok(password) = std::str::from_utf8(password) else {
+            return Err("the password is not UTF-8".to_owned());
+        };
+        let broker = &self.node.broker;
+        broker
+            .login(user, password, self.from_loopback)
+            .map_err(|refused| refused.to_string())
     }
 
     fn refuse_login(&mut self, mechanism: &str, user: &str, reason: &str, now: Duration) {
@@ -193,6 +228,17 @@ impl Link<'_> {
         }
     }
 
+    /// The peer's first octets are no header of AMQP's.
+    fn log_foreign(&self, header: &[u8; 8]) {
+        let peer = self.peer;
+        if is_tls(header) {
+            tracing::warn!(%peer, "connection refused: TLS on a port for plain text");
+        } else {
+            let header = header.escape_ascii().to_string();
+            tracing::warn!(%peer, header, "connection refused: no AMQP 0-9-1");
+        }
+    }
+
     fn log_failure(&self, error: &ConnectionError) {
         let user = self.user.as_ref().map_or("", |user| user.name());
         let vhost = self
@@ -227,4 +273,9 @@ impl Link<'_> {
             }
         }
     }
+}
+
+/// Whether a client's first octets are those of a TLS handshake (RFC 8446, 5.1): type and version of a record.
+fn is_tls(header: &[u8; 8]) -> bool {
+    header.starts_with(&[22, 3])
 }

@@ -7,11 +7,12 @@
 
 mod events;
 mod read_buffer;
+mod transport;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,12 +20,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use leveret_broker::Session;
 use leveret_protocol::{Connection, LostReason};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::node::{Handshake, Node};
 use crate::wakes::{Polling, RemoteWaker};
+
+pub(crate) use transport::Transport;
 
 /// Octets that one wake reads before it lets other tasks run.
 const READ_BUDGET: usize = 1 << 20;
@@ -53,11 +55,39 @@ enum End {
     Stopping,
 }
 
+/// Who has connected, and how.
+pub(crate) struct Client {
+    pub(crate) transport: Transport,
+    /// Where it is, as the socket or a trusted proxy says.
+    pub(crate) peer: SocketAddr,
+    /// Where it has connected to, if that is known.
+    pub(crate) own: Option<SocketAddr>,
+    /// Whether it, and the proxy that speaks for it, are on the loopback interface.
+    pub(crate) from_loopback: bool,
+    /// The user whom its certificate names.
+    pub(crate) certificate_name: Option<String>,
+}
+
+impl Client {
+    /// A client on a socket as it is.
+    pub(crate) fn plain(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self {
+            peer,
+            own: stream.local_addr().ok(),
+            from_loopback: peer.ip().is_loopback(),
+            certificate_name: None,
+            transport: Transport::Plain(stream),
+        }
+    }
+}
+
 /// The state of one connection task.
 struct Link<'a> {
     node: &'a Arc<Node>,
-    stream: TcpStream,
+    stream: Transport,
     peer: SocketAddr,
+    from_loopback: bool,
+    certificate_name: Option<String>,
     machine: Connection,
     session: Option<Session>,
     /// Who has logged in, before a vhost is open.
@@ -78,32 +108,41 @@ struct Link<'a> {
     unparsed: bool,
 }
 
-/// Serve a client until the connection is over.
+/// Serve a client until the connection is over. Its handshake began when its socket was `accepted`.
 pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    client: Client,
     node: &Arc<Node>,
     handshake: Handshake,
+    accepted: Duration,
 ) {
     node.churn
         .connections_opened
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let own = stream
-        .local_addr()
-        .map_or_else(|_| "unknown".to_owned(), |own| own.to_string());
-    let now = node.clock.now();
-    let machine = Connection::new(Arc::clone(&node.protocol), now);
+    let peer = client.peer;
+    let own = client
+        .own
+        .map_or_else(|| "unknown".to_owned(), |own| own.to_string());
+    let protocol = if client.certificate_name.is_some() {
+        &node.protocol_external
+    } else {
+        &node.protocol
+    };
+    let machine = Connection::new(Arc::clone(protocol), accepted);
+    let handshake_end = node.clock.instant(accepted + protocol.handshake_timeout);
+    client.transport.acknowledge_quickly();
     let mut link = Link {
         node,
-        stream,
+        stream: client.transport,
         peer,
+        from_loopback: client.from_loopback,
+        certificate_name: client.certificate_name,
         machine,
         session: None,
         user: None,
         name: format!("{peer} -> {own}"),
         rest: BytesMut::new(),
-        timer: Box::pin(tokio::time::sleep(node.protocol.handshake_timeout)),
         waker: RemoteWaker::new(),
+        timer: Box::pin(tokio::time::sleep_until(handshake_end)),
         stalled_since: None,
         close_pending: false,
         reading_paused: false,
@@ -158,8 +197,11 @@ impl Link<'_> {
                 Ok(count) => budget = budget.saturating_sub(count),
                 Err(end) => return Poll::Ready(Some(end)),
             }
-            if handshake && self.session.is_some() {
-                return Poll::Ready(None);
+            if handshake {
+                if self.session.is_some() {
+                    return Poll::Ready(None);
+                }
+                self.stream.acknowledge_quickly();
             }
             // What the read gave to our own consumers.
             if let Err(end) = self.poll_mailbox(context, now) {
@@ -214,10 +256,7 @@ impl Link<'_> {
             return Ok(1);
         }
         let mut buffer = read_buffer::take(&mut self.rest);
-        let polled = {
-            let read = pin!(self.stream.read_buf(&mut buffer));
-            Future::poll(read, context)
-        };
+        let polled = self.stream.poll_read(context, &mut buffer);
         let outcome = match polled {
             Poll::Pending => Ok(0),
             Poll::Ready(Ok(0)) if self.machine.is_closing() => Err(End::Closed),
@@ -243,7 +282,7 @@ impl Link<'_> {
         while !self.machine.output().is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             let count = self.machine.output().chunks(&mut slices);
-            match Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..count]) {
+            match self.stream.poll_write(context, &slices[..count]) {
                 Poll::Pending => {
                     self.stalled_since.get_or_insert(now);
                     break;
@@ -260,6 +299,7 @@ impl Link<'_> {
         if wrote {
             self.machine.note_written(now);
         }
+        self.poll_flush(context, now)?;
         let waiting = self.machine.output().len();
         if let Some(session) = &mut self.session
             && let Err(error) = session.note_output(waiting)
@@ -267,6 +307,24 @@ impl Link<'_> {
             self.fail(&error, now);
         }
         Ok(())
+    }
+
+    /// Have the socket take what TLS has encrypted.
+    #[inline]
+    fn poll_flush(&mut self, context: &mut Context<'_>, now: Duration) -> Result<(), End> {
+        match self.stream.poll_flush(context) {
+            Poll::Ready(Ok(())) => {
+                if self.machine.output().is_empty() {
+                    self.stalled_since = None;
+                }
+                Ok(())
+            }
+            Poll::Pending => {
+                self.stalled_since.get_or_insert(now);
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(End::Failed(error)),
+        }
     }
 
     /// Let the machine do what is due, and sleep until its next deadline.
@@ -330,18 +388,19 @@ impl Link<'_> {
             session.close();
         }
         // What is left to say to a peer that speaks something else.
+        let mut last = Vec::new();
         if matches!(end, End::Lost(_)) {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             let count = self.machine.output().chunks(&mut slices);
-            let _ = self.stream.try_write_vectored(&slices[..count]);
+            last = slices[..count]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect();
         }
-        let _ = self.stream.shutdown().await;
-        if lingers {
-            let mut scratch = [0; 4096];
-            let drain = async {
-                while matches!(self.stream.read(&mut scratch).await, Ok(count) if count > 0) {}
-            };
-            let _ = tokio::time::timeout(LINGER, drain).await;
+        // A peer that takes nothing must not keep its task.
+        let ended = tokio::time::timeout(LINGER, self.stream.end_with(&last)).await;
+        if lingers && ended.is_ok() {
+            let _ = tokio::time::timeout(LINGER, self.stream.drain()).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use leveret_broker::{Alarm, DiscardGroup, QueueTotals, Totals};
 
 use super::families::Families;
 use super::{Source, process};
+use crate::memory::resident_memory;
 use crate::node::Churn;
 
 /// Labels by which dashboards tell nodes apart.
@@ -195,6 +196,21 @@ fn churn(families: &mut Families, churn: &Churn, totals: &Totals) -> Written {
             "rabbitmq_auth_attempts_failed_total",
             "Total number of failed authentication attempts",
             failed,
+        ),
+        (
+            "leveret_logins_throttled_total",
+            "Logins refused unseen, as too many from their address had failed",
+            read(&churn.logins_throttled),
+        ),
+        (
+            "leveret_tls_handshakes_failed_total",
+            "Connections to a TLS listener that ended before TLS was agreed upon",
+            read(&churn.tls_failed),
+        ),
+        (
+            "leveret_proxy_headers_refused_total",
+            "Connections from a trusted proxy that sent no PROXY protocol header that could be read",
+            read(&churn.proxy_refused),
         ),
     ] {
         families.counter(name, help, &[], value)?;
@@ -398,7 +414,12 @@ fn system(families: &mut Families, source: &Source) -> Written {
         (
             "rabbitmq_process_resident_memory_bytes",
             "Memory used in bytes",
-            process::resident_bytes(),
+            resident_memory(),
+        ),
+        (
+            "rabbitmq_resident_memory_limit_bytes",
+            "Memory high watermark in bytes",
+            source.node.memory_limit.octets(),
         ),
         (
             "rabbitmq_disk_space_available_bytes",

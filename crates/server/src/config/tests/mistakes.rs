@@ -88,7 +88,7 @@ fn a_mistake_in_the_file_is_told_with_its_line() {
         ),
         (
             "threads = 1.5",
-            "config.toml:1: threads: expected a whole number from 1 to 1024, found a float",
+            "config.toml:1: threads: expected a whole number from 1 to 1024, found 1.5",
         ),
         (
             "threads = '2'",

@@ -1,5 +1,6 @@
 //! What the tests of a configuration share, and those of the layers: who wins, and what is read.
 
+mod images;
 mod mistakes;
 mod reference;
 

@@ -33,6 +33,8 @@ fn the_reference_names_every_setting_with_its_default_and_bounds() {
             "threads",
             "addresses_file",
             "load_definitions",
+            "tls.ca",
+            "tls.crl",
             PASSWORD_FILE,
         ]
         .contains(&setting.key)
