@@ -52,7 +52,12 @@ fn messages_go_over_both_versions() {
         );
         let numbers: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
         let deliveries = client.expect_deliveries(1, 2000);
-        assert!(deliveries.iter().map(|one| one.text()).eq(&numbers));
+        assert!(
+            deliveries
+                .iter()
+                .map(leveret_tests::Delivery::text)
+                .eq(&numbers)
+        );
         client.close();
     }
 }
@@ -72,7 +77,7 @@ fn only_the_versions_that_are_set_are_spoken() {
         (TlsVersion::V1_3, false, true),
     ] {
         let server = encrypted(&authority, folder.path(), |tls| {
-            tls.versions = vec![version]
+            tls.versions = vec![version];
         });
         let answered = |versions| {
             let config = authority.client_config(None, versions);
@@ -122,7 +127,7 @@ fn tls_on_the_plain_port_ends_at_once() {
 fn a_handshake_that_stands_still_has_an_end() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let server = encrypted(&authority, folder.path(), |tls| {
-        tls.handshake_timeout_seconds = 1
+        tls.handshake_timeout_seconds = 1;
     });
     let mut silent = Client::dial(server.encrypted_address());
     let mut slow = Client::dial(server.encrypted_address());

@@ -94,6 +94,7 @@ impl Client {
 
     /// The same with TLS upon it, as far as the handshake has gone: the first write or read does the rest. It asks for
     /// the host of this name.
+    #[must_use]
     pub fn encrypted(self, config: &Arc<ClientConfig>, host: &str) -> Self {
         let host = host.to_owned().try_into().expect("a host's name");
         let session = ClientConnection::new(Arc::clone(config), host).unwrap();

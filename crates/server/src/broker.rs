@@ -524,7 +524,6 @@ fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config 
             .filter(|name| external || *name != "EXTERNAL")
             .cloned()
             .collect(),
-        ..leveret_protocol::Config::default()
     }
 }
 

@@ -250,7 +250,7 @@ impl NoTls {
                 discard(&stream);
             }
             Self::TooSlow => {
-                tracing::warn!(%peer, "connection closed: the TLS handshake took too long")
+                tracing::warn!(%peer, "connection closed: the TLS handshake took too long");
             }
             Self::Failed(error) => {
                 let reason = reason(&error);

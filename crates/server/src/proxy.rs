@@ -170,12 +170,11 @@ fn announced(
     length: usize,
 ) -> Result<Announced, Malformed> {
     let needed = match (command, family) {
-        // LOCAL: the proxy itself, as to see whether anybody is there.
-        (0x20, _) => return Ok(None),
         (0x21, 0x11) => 12,
         (0x21, 0x21) => 36,
-        // Neither IP nor a stream: there is no address that could be taken.
-        (0x21, 0x00 | 0x31 | 0x32 | 0x12 | 0x22) => return Ok(None),
+        // LOCAL: the proxy itself, as to see whether anybody is there. Or neither IP nor a stream: there is no address
+        // that could be taken.
+        (0x20, _) | (0x21, 0x00 | 0x31 | 0x32 | 0x12 | 0x22) => return Ok(None),
         _ => return Err(Malformed),
     };
     if length < needed {

@@ -93,7 +93,7 @@ impl Link<'_> {
             Event::ConnectionFailed(error) => self.log_failure(&error),
             Event::Lost(reason) => {
                 if let LostReason::UnsupportedProtocol { header } = &reason {
-                    self.log_foreign(header);
+                    self.log_foreign(*header);
                 }
                 return Err(End::Lost(reason));
             }
@@ -229,7 +229,7 @@ impl Link<'_> {
     }
 
     /// The peer's first octets are no header of AMQP's.
-    fn log_foreign(&self, header: &[u8; 8]) {
+    fn log_foreign(&self, header: [u8; 8]) {
         let peer = self.peer;
         if is_tls(header) {
             tracing::warn!(%peer, "connection refused: TLS on a port for plain text");
@@ -276,6 +276,6 @@ impl Link<'_> {
 }
 
 /// Whether a client's first octets are those of a TLS handshake (RFC 8446, 5.1): type and version of a record.
-fn is_tls(header: &[u8; 8]) -> bool {
+fn is_tls(header: [u8; 8]) -> bool {
     header.starts_with(&[22, 3])
 }

@@ -11,19 +11,16 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     header
 }
 
-fn addresses_of(announced: Announced) -> Option<(String, String)> {
-    announced.map(|(source, destination)| (source.to_string(), destination.to_string()))
-}
-
 /// What is announced by all of `header`, with octets of the client's behind it.
 fn announced_by(header: &[u8]) -> Result<Option<(String, String)>, Malformed> {
     let mut octets = header.to_vec();
     octets.extend(b"AMQP\0\0\x09\x01");
     let (announced, length) = parse(&octets)?.expect("the header is whole");
     assert_eq!(length, header.len());
-    Ok(addresses_of(announced))
+    Ok(announced.map(|(source, destination)| (source.to_string(), destination.to_string())))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside None")]
 fn pair(source: &str, destination: &str) -> Option<(String, String)> {
     Some((source.to_owned(), destination.to_owned()))
 }

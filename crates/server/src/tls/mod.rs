@@ -113,7 +113,7 @@ pub(crate) async fn watch(certificates: Arc<Certificates>) {
         let looked_at = Arc::clone(&certificates);
         match tokio::task::spawn_blocking(move || looked_at.reload_changed()).await {
             Ok(Some(Ok(()))) => {
-                tracing::info!("TLS certificates reloaded: their files have changed")
+                tracing::info!("TLS certificates reloaded: their files have changed");
             }
             Ok(Some(Err(error))) => {
                 tracing::error!(%error, "TLS certificates not reloaded: the old ones stay in use");
