@@ -82,7 +82,8 @@ for (let round = 1; round <= rounds; round++) {
   console.error(`round ${round} of ${rounds} done; load ${load.toFixed(1)} on ${availableParallelism()} cores`);
 }
 
-console.log('| way | p50 µs | p99 µs | 100 B: messages/s | µs CPU | of it between | 10 kB: messages/s | µs CPU | of it between | lost |');
+const cpu = ['µs CPU', 'of it between'];
+console.log(`| ${['way', 'p50 µs', 'p99 µs', '100 B: messages/s', ...cpu, '10 kB: messages/s', ...cpu, 'lost'].join(' | ')} |`);
 console.log('|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|');
 for (const [{ title }, [latency, ...throughput]] of results) {
   const figure = (runs, key) => number(best[key](...runs.map((run) => run[key])));

@@ -32,9 +32,9 @@ for (const mode of Object.keys(MODES)) {
 
 /** Sends four bursts of messages with an accident in each. */
 async function accidents(mode) {
+  const broker = await LocalBroker.start();
   const folder = mkdtempSync(join(tmpdir(), 'delivery-'));
   const ledger = join(folder, 'ledger');
-  const broker = await LocalBroker.start();
   const consume = (env) => start(['consumer.js', mode, ledger], { AMQP_URL: broker.url, ...env });
   try {
     const producer = start(['producer.js', mode], { AMQP_URL: broker.url });

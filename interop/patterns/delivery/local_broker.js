@@ -26,7 +26,12 @@ export class LocalBroker {
     const broker = new LocalBroker();
     broker.#address = `127.0.0.1:${await freePort()}`;
     broker.url = `amqp://guest:guest@${broker.#address}`;
-    await broker.launch();
+    try {
+      await broker.launch();
+    } catch (error) {
+      await broker.remove();
+      throw error;
+    }
     return broker;
   }
 

@@ -8,5 +8,9 @@ await receive(
     { kind: 'event', key: 'order.#' },
     { kind: 'event', key: '#.de' },
   ],
-  { '*': (body, { fields, properties }) => console.log(`event ${properties.type} (${fields.routingKey}): ${body.order ?? body.visitor}`) },
+  {
+    '*': (body, { fields, properties }) => {
+      console.log(`event ${properties.type} (${fields.routingKey}): ${body.order ?? body.visitor}`);
+    },
+  },
 );

@@ -63,7 +63,7 @@ await send('event', { type: 'page.visited', key: 'page.visited.fr', body: { visi
 
 const invoice = { type: 'invoice', body: { order: 'A1', total: '12.50 EUR' } };
 await send('document', { ...invoice, headers: { document: 'invoice', country: 'de' } });
-await send('document', { ...invoice, headers: { document: 'invoice', country: 'fr' }, body: { order: 'A2', total: '9.00 EUR' } });
+await send('document', { ...invoice, headers: { document: 'invoice', country: 'fr' } });
 await send('document', {
   type: 'stocktaking',
   headers: { document: 'stocktaking', form: 'table' },
