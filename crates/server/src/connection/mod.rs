@@ -149,7 +149,8 @@ pub(crate) async fn serve(
         unparsed: false,
     };
     let end = link.run(handshake).await;
-    link.finish(end).await;
+    // What it needs, some kilobytes, an open connection need not carry with it.
+    Box::pin(link.finish(end)).await;
     node.churn
         .connections_closed
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
