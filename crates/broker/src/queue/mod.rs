@@ -55,8 +55,17 @@ impl MessageMemory {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.limit
+    /// Must a queue that holds `held` octets leave what comes to the store? Over the limit a queue must that
+    /// holds more than its share, so that the backlog of one does not send the messages of all others by way of the
+    /// disk; all must once those others have used up the reserve too.
+    fn is_over_for(&self, held: usize) -> bool {
+        /// A queue's share of the limit: one part in so many.
+        const SHARE: usize = 64;
+        /// What is kept beyond the limit for small queues: one part in so many of it.
+        const RESERVE: usize = 4;
+        let used = self.used.load(Ordering::Relaxed);
+        used > self.limit
+            && (held > self.limit / SHARE || used > self.limit.saturating_add(self.limit / RESERVE))
     }
 
     pub(crate) fn used(&self) -> usize {

@@ -84,7 +84,8 @@ impl Queue {
         let whatever = self.properties.options.is_quorum();
         let lasts = |message: &Message| lasting && (whatever || message.is_persistent());
         let first_seq = state.next_seq;
-        let page_from = state.ready.page_from(run.len(), self.memory.is_over());
+        let over_budget = self.memory.is_over_for(state.ready.memory());
+        let page_from = state.ready.page_from(run.len(), over_budget);
         for (at, publishing) in run.iter().enumerate() {
             let durable = lasts(&publishing.message);
             if durable || at >= page_from {

@@ -158,7 +158,7 @@ impl Ready {
     }
 
     /// Of `count` messages about to be published, from which on must they go to the store alone?
-    /// `over_budget`: the node keeps as many messages in memory as it may.
+    /// `over_budget`: the node keeps as many messages in memory as it may, and the queue more than its share.
     #[inline]
     pub(crate) fn page_from(&self, count: usize, over_budget: bool) -> usize {
         if self.levels.is_some() {

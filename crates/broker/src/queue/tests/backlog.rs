@@ -8,7 +8,7 @@ use super::rig::{Options, Reader, Rig, message, number, numbers, properties};
 use crate::effects::push_settle;
 use crate::entry::{Entry, Stored};
 use crate::mailbox::Notice;
-use crate::queue::{GetOutcome, QueueCounts};
+use crate::queue::{GetOutcome, MessageMemory, QueueCounts};
 
 /// Messages a queue keeps in memory whatever the budget.
 const WINDOW: u64 = 512;
@@ -323,4 +323,18 @@ fn body_bytes(count: u64) -> u64 {
     (0..count)
         .map(|number| number.to_string().len() as u64)
         .sum()
+}
+
+#[test]
+fn a_backlog_leaves_room_for_small_queues_but_not_without_end() {
+    let memory = MessageMemory::new(6_400);
+    memory.adjust(0, 6_400);
+    assert!(!memory.is_over_for(6_400), "at the limit nobody pages out");
+    memory.adjust(0, 1);
+    assert!(memory.is_over_for(101), "more than its share");
+    assert!(!memory.is_over_for(100));
+    memory.adjust(0, 1_599);
+    assert!(!memory.is_over_for(0));
+    memory.adjust(0, 1);
+    assert!(memory.is_over_for(0), "the reserve is used up");
 }
