@@ -23,8 +23,8 @@ pub struct Limits {
     /// connections that publish durable messages are not read until theirs are durable.
     pub unsynced_bytes: usize,
     /// Octets of ready messages that all queues together keep in memory; beyond it each queue
-    /// with more than a 64th of this keeps a small window, and the rest of its backlog is read back
-    /// from the store. All do beyond a quarter more.
+    /// with more than half of this keeps a small window, and the rest of its backlog is read back
+    /// from the store. All do beyond half as much again.
     pub message_memory_bytes: usize,
     /// Octets of messages that all x-recent-history exchanges of the node together keep. Beyond
     /// it an exchange gives up its oldest for a new one, or keeps no new one.

@@ -289,6 +289,7 @@ impl Store for EmbeddedStore {
             queue,
             from,
             limit,
+            ahead: false,
             done,
         });
     }

@@ -87,8 +87,10 @@ pub trait Store: Send + Sync + 'static {
     /// will be. Hurries a ticket that would otherwise have been lazy.
     fn on_durable(&self, ticket: Ticket, waiter: Arc<dyn DurableWaiter>);
 
-    /// Read live messages of a queue in order of sequence, from `from` on. Sees everything appended before the call. A
-    /// message that turns out to be unreadable is left out, reported and counted.
+    /// Read live messages of a queue in order of sequence, from `from` on. Sees every put appended before the call. What
+    /// was settled before is left out when less than `limit` is left; otherwise a message whose settle is not written yet
+    /// may be among them, as may a delivery count be missing that is not: a writer knows what it has settled. A message
+    /// that turns out to be unreadable is left out, reported and counted.
     fn fetch(&self, queue: QueueId, from: Seq, limit: FetchLimit, done: FetchDone);
 
     /// From now on the messages of `queue` can be read by due time ([`Store::fetch_due`]). To be called before its first

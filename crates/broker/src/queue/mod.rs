@@ -57,12 +57,13 @@ impl MessageMemory {
 
     /// Must a queue that holds `held` octets leave what comes to the store? Over the limit a queue must that
     /// holds more than its share, so that the backlog of one does not send the messages of all others by way of the
-    /// disk; all must once those others have used up the reserve too.
+    /// disk; all must once those others have used up the reserve too. Share and reserve are such that a queue whose
+    /// consumers are late for a moment stays in memory.
     fn is_over_for(&self, held: usize) -> bool {
         /// A queue's share of the limit: one part in so many.
-        const SHARE: usize = 64;
+        const SHARE: usize = 2;
         /// What is kept beyond the limit for small queues: one part in so many of it.
-        const RESERVE: usize = 4;
+        const RESERVE: usize = 2;
         let used = self.used.load(Ordering::Relaxed);
         used > self.limit
             && (held > self.limit / SHARE || used > self.limit.saturating_add(self.limit / RESERVE))

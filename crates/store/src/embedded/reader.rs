@@ -35,6 +35,9 @@ pub(super) struct Request {
     pub(super) queue: QueueId,
     pub(super) from: Seq,
     pub(super) limit: FetchLimit,
+    /// Something was appended before it that is not in the index yet. What is there may be enough all the same: the
+    /// reads of a long backlog do not wait for batches.
+    pub(super) ahead: bool,
     pub(super) done: FetchDone,
 }
 
@@ -119,7 +122,14 @@ pub(super) fn run(shared: &Arc<Shared>, disk: &dyn Disk, folder: &Path) {
             reader.close_files();
             continue;
         };
-        let fetched = reader.fetch(request.queue, request.from, request.limit);
+        let fetched = match reader.fetch(&request) {
+            Ok(Some(fetched)) => Ok(fetched),
+            Ok(None) => {
+                shared.fetch_when_applied(request);
+                continue;
+            }
+            Err(error) => Err(error),
+        };
         // Whoever asked must not take the reader with it.
         let done = request.done;
         if catch_unwind(AssertUnwindSafe(|| done(fetched))).is_err() {
@@ -189,20 +199,20 @@ impl<'a> Reader<'a> {
         self.files.clear();
     }
 
-    fn fetch(
-        &mut self,
-        queue: QueueId,
-        from: Seq,
-        limit: FetchLimit,
-    ) -> Result<Vec<Fetched>, StoreError> {
+    /// Nothing if there may be more that is not in the index yet.
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<Fetched>>, StoreError> {
+        let (queue, limit) = (request.queue, request.limit);
         let mut fetched = Vec::new();
         let mut bytes = 0_usize;
-        let mut next = from;
+        let mut next = request.from;
         let mut attempts = 0;
         loop {
             // What was read before may have been written on since.
             self.rest();
             let (wanted, complete) = self.locate(queue, next, limit, (fetched.len(), bytes));
+            if complete && request.ahead {
+                return Ok(None);
+            }
             let mut moved = false;
             for (at, located) in wanted.iter().enumerate() {
                 let ahead = wanted.get(at..).unwrap_or(&[]);
@@ -210,7 +220,7 @@ impl<'a> Reader<'a> {
                     Read::Message(message) => {
                         bytes += message.encoded_len();
                         if bytes > limit.bytes && !fetched.is_empty() {
-                            return Ok(fetched);
+                            return Ok(Some(fetched));
                         }
                         fetched.push(Fetched {
                             seq: located.seq,
@@ -238,7 +248,7 @@ impl<'a> Reader<'a> {
             }
             let enough = fetched.len() >= limit.messages.max(1) || bytes >= limit.bytes;
             if complete || (enough && !fetched.is_empty()) {
-                return Ok(fetched);
+                return Ok(Some(fetched));
             }
         }
     }

@@ -226,12 +226,23 @@ impl Shared {
         }
     }
 
-    pub(super) fn fetch(&self, request: Request) {
-        let mut pending = self.pending.lock();
+    pub(super) fn fetch(&self, mut request: Request) {
+        let pending = self.pending.lock();
         if pending.stop != Stop::No {
             drop(pending);
             (request.done)(Err(closed()));
-        } else if pending.applied < pending.newest() && pending.failed.is_none() {
+            return;
+        }
+        request.ahead = pending.applied < pending.newest() && pending.failed.is_none();
+        drop(pending);
+        self.reading.push(request);
+    }
+
+    /// The reader found less than is asked for: read again when what was appended before is in the index.
+    pub(super) fn fetch_when_applied(&self, mut request: Request) {
+        request.ahead = false;
+        let mut pending = self.pending.lock();
+        if pending.applied < pending.newest() && pending.failed.is_none() {
             pending.fetches.push(request);
             self.wake_now(pending);
         } else {

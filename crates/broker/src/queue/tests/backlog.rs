@@ -331,9 +331,9 @@ fn a_backlog_leaves_room_for_small_queues_but_not_without_end() {
     memory.adjust(0, 6_400);
     assert!(!memory.is_over_for(6_400), "at the limit nobody pages out");
     memory.adjust(0, 1);
-    assert!(memory.is_over_for(101), "more than its share");
-    assert!(!memory.is_over_for(100));
-    memory.adjust(0, 1_599);
+    assert!(memory.is_over_for(3_201), "more than its share");
+    assert!(!memory.is_over_for(3_200));
+    memory.adjust(0, 3_199);
     assert!(!memory.is_over_for(0));
     memory.adjust(0, 1);
     assert!(memory.is_over_for(0), "the reserve is used up");

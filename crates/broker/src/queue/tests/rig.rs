@@ -79,6 +79,7 @@ impl<S: Store> Rig<S> {
             ..Limits::default()
         };
         let shared = Arc::new(Shared::new(
+            "test",
             limits,
             Arc::clone(&store) as _,
             Arc::new(ManualClock::default()),

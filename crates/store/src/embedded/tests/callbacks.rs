@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::folder::Folder;
-use crate::conformance::{EVERYTHING, append, append_durably, contents, put, wait};
+use crate::conformance::{EVERYTHING, append, append_durably, contents, fetch, put, wait};
 use crate::embedded::EmbeddedStore;
-use crate::{DurableWaiter, Store as _, StoreError, Ticket};
+use crate::{DurableWaiter, FetchLimit, Store as _, StoreError, Ticket};
 
 /// Does something when it is told.
 struct Act<F>(Mutex<Option<F>>);
@@ -48,6 +48,34 @@ fn a_waiter_may_use_the_store() {
     );
     let second = outcome.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(second.0, ticket.0 + 1);
+}
+
+#[test]
+fn a_read_that_the_log_can_fill_waits_for_no_batch() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let queue = store.next_queue_id();
+    append_durably(&store, (0..50).map(|seq| put(queue, seq, "m")).collect());
+    let (held, holds) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (ticket, _) = append(&store, vec![put(queue, 50, "m")]);
+    // On the commit thread, which writes nothing meanwhile.
+    store.on_durable(
+        ticket,
+        Act::new(move |_| {
+            held.send(()).unwrap();
+            let _ = released.recv();
+        }),
+    );
+    holds.recv_timeout(Duration::from_secs(20)).unwrap();
+    append(&store, vec![put(queue, 51, "m")]);
+    let limit = FetchLimit {
+        messages: 40,
+        bytes: usize::MAX,
+    };
+    assert_eq!(fetch(&store, queue, 0, limit).unwrap().len(), 40);
+    drop(release);
+    assert_eq!(contents(&store, queue).len(), 52, "one that needs it does");
 }
 
 #[test]
