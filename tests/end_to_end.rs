@@ -37,6 +37,7 @@ mod end_to_end {
     mod exchanges;
     mod exclusive_consumer;
     mod exclusive_queues;
+    mod firehose;
     mod full_disk;
     mod get;
     mod handshake;

@@ -44,6 +44,8 @@ pub struct BrokerOptions {
     pub definitions: Option<DefinitionsFile>,
     /// The release of RabbitMQ that exported definitions name.
     pub rabbitmq_version: String,
+    /// What the node is called in traced messages.
+    pub node: String,
     /// What tells the time. The default stands still: then nothing ever expires.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +59,7 @@ impl Default for BrokerOptions {
             loopback_users: vec!["guest".to_owned()],
             definitions: None,
             rabbitmq_version: "4.1.0".to_owned(),
+            node: "leveret@localhost".to_owned(),
             clock: Arc::new(ManualClock::default()),
         }
     }
@@ -91,11 +94,19 @@ pub(crate) struct Shared {
     pub(crate) histories: Arc<HistoryMemory>,
     pub(crate) alarms: Alarms,
     pub(crate) users: RwLock<Users>,
+    /// What the node is called.
+    pub(crate) node: Box<str>,
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        node: &str,
+        limits: Limits,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
+            node: node.into(),
             memory: Arc::new(MessageMemory::new(limits.message_memory_bytes)),
             histories: Arc::new(HistoryMemory::new(limits.history_memory_bytes)),
             limits,
@@ -133,7 +144,12 @@ impl Broker {
     /// begin with are imported, and durable.
     pub fn open(mut options: BrokerOptions, store: Arc<dyn Store>) -> Result<Self, BrokerError> {
         let clock = Arc::clone(&options.clock);
-        let shared = Arc::new(Shared::new(options.limits.clone(), store, clock));
+        let shared = Arc::new(Shared::new(
+            &options.node,
+            options.limits.clone(),
+            store,
+            clock,
+        ));
         let mut stored = Definitions::default();
         for (key, value) in shared.store.definitions()? {
             definitions::read(&key, &value, &mut stored)?;

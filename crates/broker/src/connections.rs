@@ -172,6 +172,20 @@ impl Connections {
         }
     }
 
+    /// Have every connection of a vhost look whether it is traced.
+    pub(crate) fn announce_tracing(&self, vhost: &str) {
+        let mailboxes: Vec<_> = {
+            let open = self.open.lock();
+            let of_vhost = open.values().filter(|open| &*open.summary.vhost == vhost);
+            of_vhost.map(|open| Arc::clone(&open.mailbox)).collect()
+        };
+        for mailbox in mailboxes {
+            if let Ok(Some(waker)) = mailbox.push(Notice::Tracing) {
+                waker.wake();
+            }
+        }
+    }
+
     pub(crate) fn list(&self) -> Vec<ConnectionListing> {
         self.open.lock().values().map(Open::listing).collect()
     }

@@ -46,6 +46,8 @@ pub(crate) enum Notice {
     Alarms,
     /// Somebody asks what channels there are.
     Inquiry(Inquiry),
+    /// Tracing of the vhost was switched on or off.
+    Tracing,
     /// It is time to look for messages that consumers have had for too long.
     CheckTimeouts,
 }

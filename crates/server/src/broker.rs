@@ -493,6 +493,7 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
         loopback_users: config.loopback_users.clone(),
         definitions: None,
         rabbitmq_version: config.server.version.clone(),
+        node: config.cluster_name.clone(),
         clock,
     }
 }

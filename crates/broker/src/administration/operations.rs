@@ -46,6 +46,25 @@ impl Broker {
         })
     }
 
+    /// From now on copy every message that clients publish to the vhost or are given from it to its exchange
+    /// `amq.rabbitmq.trace` (RabbitMQ page "Firehose Tracer"), until [`Broker::stop_tracing`] or a restart.
+    pub fn start_tracing(&self, vhost: &str) -> Result<(), AdministrationError> {
+        self.set_tracing(vhost, true)
+    }
+
+    /// The end of [`Broker::start_tracing`].
+    pub fn stop_tracing(&self, vhost: &str) -> Result<(), AdministrationError> {
+        self.set_tracing(vhost, false)
+    }
+
+    fn set_tracing(&self, vhost: &str, on: bool) -> Result<(), AdministrationError> {
+        let found = self.vhost(vhost);
+        let found = found.ok_or_else(|| AdministrationError::NoSuchVhost(vhost.to_owned()))?;
+        found.set_traced(on);
+        self.shared.connections.announce_tracing(vhost);
+        Ok(())
+    }
+
     fn find_queue(
         &self,
         vhost: &str,

@@ -39,6 +39,7 @@ impl Session {
             self.release_held(output);
             self.advance_confirms(output);
         }
+        let done = done.and(self.flush_traced());
         self.fire();
         done.map_err(super::connection_error)
     }
@@ -108,6 +109,10 @@ impl Session {
                     Ok(())
                 }
                 Notice::CheckTimeouts => self.check_timeouts(output),
+                Notice::Tracing => {
+                    self.note_tracing();
+                    Ok(())
+                }
                 Notice::Alarms => {
                     match self.shared.alarms.reason() {
                         Some(reason) => output.block(reason),
@@ -179,6 +184,9 @@ impl Session {
 
     #[inline]
     fn send_delivery(&mut self, number: u16, delivery: Delivery, output: &mut impl Output) {
+        if self.is_traced {
+            self.trace_delivery(number, &delivery);
+        }
         let Some(consumer) = self.consumers.find(delivery.consumer) else {
             return;
         };
@@ -222,6 +230,9 @@ impl Session {
     fn send_held(&mut self, number: u16, held: HeldDelivery, output: &mut impl Output) {
         let mut message = held.message;
         self.encoded_bytes += message.entry.cost();
+        if self.is_traced && !self.is_deaf(number) {
+            self.trace_given(number, message.queue, &message.entry);
+        }
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
@@ -392,6 +403,9 @@ impl Session {
             );
             return;
         };
+        if self.is_traced && !self.is_deaf(number) {
+            self.trace_given(number, queue, &got.entry);
+        }
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
@@ -499,6 +513,7 @@ impl Session {
             Notice::Got { .. }
             | Notice::Cancelled { .. }
             | Notice::Alarms
+            | Notice::Tracing
             | Notice::CheckTimeouts
             | Notice::Inquiry(_)
             | Notice::Close(_) => {}

@@ -13,6 +13,7 @@ mod declare;
 mod delayed;
 mod deliver;
 mod failure;
+mod firehose;
 mod listing;
 mod output;
 mod publish;
@@ -129,6 +130,8 @@ pub struct Session {
     holding: Vec<u16>,
     /// Publishes of an uncommitted transaction that some queue refused.
     refused: usize,
+    /// The vhost is traced: clients' messages are copied to [`firehose::TRACE`].
+    is_traced: bool,
     timeouts: Timeouts,
     /// The last operation this session gave to the store.
     last_ticket: Ticket,
@@ -198,6 +201,7 @@ impl Broker {
             let _ = mailbox.push(Notice::Alarms);
         }
         Ok(Session {
+            is_traced: found.is_traced(),
             shared: Arc::clone(&self.shared),
             vhost: found,
             grant,

@@ -122,7 +122,8 @@ impl Session {
             let ticket = published.inspect_err(|error| self.shared.note_refusal(error))?;
             self.last_ticket = self.last_ticket.max(ticket);
             for refused in run.messages.drain(..) {
-                self.refused += 1;
+                // Of a transaction; a traced copy is nobody's to miss.
+                self.refused += usize::from(refused.confirm != 0);
                 if refused.confirm != 0
                     && let Some(Mode::Confirm(confirms)) = self
                         .channels
@@ -181,11 +182,7 @@ impl Session {
         confirm: u64,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.flush_work()?;
-            self.routes.forget(generation);
-        }
+        self.renew_routes()?;
         let message = publish.message;
         if message.has_headers()
             || message.has_user_id()
@@ -265,6 +262,9 @@ impl Session {
         mandatory: bool,
         output: &mut impl Output,
     ) {
+        if !matches!(target, Target::Cached(_)) && self.is_traced {
+            self.trace_publish(number, &message, target);
+        }
         let returned = mandatory.then(|| message.clone());
         let routed = match target {
             Target::Cached(route) => self.routes.push(*route, message, number, confirm),
@@ -343,7 +343,8 @@ impl Session {
             return Err(Failure::precondition_failed(text));
         }
         let to_reply_queue = self.add_reply_queues(message, extra_keys);
-        let is_cached = route.cacheable && extra_keys.is_empty() && !to_reply_queue;
+        let is_cached =
+            route.cacheable && extra_keys.is_empty() && !to_reply_queue && !self.is_traced;
         if !is_cached {
             self.remember_allowed(message);
         }

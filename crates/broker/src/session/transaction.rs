@@ -93,10 +93,7 @@ impl Session {
     pub(super) fn hold_publish(&mut self, number: u16, publish: Publish) -> Result<(), Failure> {
         self.refuse_during_commit(number)?;
         self.flush_work()?;
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.routes.forget(generation);
-        }
+        self.renew_routes()?;
         let message = publish.message;
         let target = self.find_checked(number, &message, extra_keys(&message))?;
         let queues =
@@ -161,11 +158,7 @@ impl Session {
             };
             return self.route(number, publish, COMMITTED, output);
         };
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.flush_work()?;
-            self.routes.forget(generation);
-        }
+        self.renew_routes()?;
         self.routes.queues.clear();
         let queues = names.iter().filter_map(|name| self.vhost.queue(name));
         self.routes.queues.extend(queues);

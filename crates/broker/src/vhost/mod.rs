@@ -100,6 +100,8 @@ pub struct Vhost {
     last_change: AtomicU64,
     /// It is being deleted, or was: nothing more is declared in it. Set under the topology's lock.
     deleted: AtomicBool,
+    /// Clients' messages are copied to its exchange for that (the firehose). Not kept over a restart.
+    traced: AtomicBool,
     /// What is told of it: description, tags and the like.
     metadata: RwLock<Map<String, Value>>,
     topology: RwLock<Topology>,
@@ -199,6 +201,7 @@ impl Vhost {
             generation: AtomicU64::new(1),
             last_change: AtomicU64::new(0),
             deleted: AtomicBool::new(false),
+            traced: AtomicBool::new(false),
             metadata: RwLock::default(),
             topology,
             replies: RwLock::default(),
@@ -223,6 +226,17 @@ impl Vhost {
     #[inline]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Are clients' messages copied to `amq.rabbitmq.trace`?
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Acquire)
+    }
+
+    /// Switch the firehose. Sessions see it when they look whether their routes are old; the others must be told.
+    pub(crate) fn set_traced(&self, on: bool) {
+        self.traced.store(on, Ordering::Release);
+        self.changed();
     }
 
     /// Find the queues for a message; they are appended to `queues`.
