@@ -34,12 +34,14 @@ impl Session {
         store_news: bool,
         output: &mut impl Output,
     ) -> Result<(), ConnectionError> {
-        let done = self.handle_notices(output, None);
+        let mut done = self.handle_notices(output, None);
         if store_news {
             self.release_held(output);
             self.advance_confirms(output);
         }
-        let done = done.and(self.flush_traced());
+        if self.is_traced {
+            done = done.and(self.flush_work());
+        }
         self.fire();
         done.map_err(super::connection_error)
     }
@@ -82,6 +84,18 @@ impl Session {
     }
 
     fn handle_notices(
+        &mut self,
+        output: &mut impl Output,
+        ending: Option<u16>,
+    ) -> Result<(), Failure> {
+        if self.is_traced {
+            self.handle_traced(output, ending)
+        } else {
+            self.handle_untraced(output, ending)
+        }
+    }
+
+    pub(super) fn handle_untraced(
         &mut self,
         output: &mut impl Output,
         ending: Option<u16>,
@@ -184,9 +198,6 @@ impl Session {
 
     #[inline]
     fn send_delivery(&mut self, number: u16, delivery: Delivery, output: &mut impl Output) {
-        if self.is_traced {
-            self.trace_delivery(number, &delivery);
-        }
         let Some(consumer) = self.consumers.find(delivery.consumer) else {
             return;
         };
@@ -231,7 +242,9 @@ impl Session {
         let mut message = held.message;
         self.encoded_bytes += message.entry.cost();
         if self.is_traced && !self.is_deaf(number) {
-            self.trace_given(number, message.queue, &message.entry);
+            let entry = &message.entry;
+            let (redelivered, copied) = (entry.redelivered(), entry.message.clone());
+            self.trace_given(number, message.queue, redelivered, &copied);
         }
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
@@ -404,7 +417,8 @@ impl Session {
             return;
         };
         if self.is_traced && !self.is_deaf(number) {
-            self.trace_given(number, queue, &got.entry);
+            let (redelivered, copied) = (got.entry.redelivered(), got.entry.message.clone());
+            self.trace_given(number, queue, redelivered, &copied);
         }
         let Some(channel) = self.channels.get_mut(&number) else {
             return;

@@ -13,10 +13,10 @@ use leveret_wire::{
     ArrayBuilder, BodyPart, Message, Properties, PropertiesBuilder, RawValue, TableBuilder,
 };
 
-use super::publish::{Target, extra_keys};
-use super::{Failure, Session};
-use crate::entry::Entry;
-use crate::mailbox::Delivery;
+use super::publish::extra_keys;
+use super::routes::Targets;
+use super::{Failure, Output, Session};
+use crate::mailbox::{Delivery, Notice};
 
 /// The exchange of each vhost that copies go to.
 pub(super) const TRACE: &str = "amq.rabbitmq.trace";
@@ -30,21 +30,19 @@ impl Session {
     }
 
     /// Forget routes of an older topology; what was published by them goes out first.
-    #[inline]
-    pub(super) fn renew_routes(&mut self) -> Result<(), Failure> {
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.flush_work()?;
-            self.routes.forget(generation);
-            self.note_tracing();
-        }
+    #[cold]
+    pub(super) fn renew_routes(&mut self, generation: u64) -> Result<(), Failure> {
+        self.flush_work()?;
+        self.routes.forget(generation);
+        self.note_tracing();
         Ok(())
     }
 
-    /// A client has published `message`, which goes to `target`.
-    pub(super) fn trace_publish(&mut self, number: u16, message: &Message, target: &Target) {
+    /// A client has published `message`, which goes to `targets`.
+    #[cold]
+    pub(super) fn trace_publish(&mut self, number: u16, message: &Message, targets: &Targets) {
         let mut queues = ArrayBuilder::new();
-        for name in self.routes.queue_names(target) {
+        for name in self.routes.names_of(targets) {
             queues.push(&RawValue::LongString(name.as_bytes()));
         }
         let exchange = message.exchange().to_vec();
@@ -53,34 +51,55 @@ impl Session {
         });
     }
 
-    /// A consumer is given a message.
-    pub(super) fn trace_delivery(&mut self, number: u16, delivery: &Delivery) {
+    /// As [`Session::handle_notices`], with a copy of each delivery that is sent at once. Apart, because what untraced
+    /// deliveries cost is counted in instructions.
+    #[cold]
+    pub(super) fn handle_traced(
+        &mut self,
+        output: &mut impl Output,
+        ending: Option<u16>,
+    ) -> Result<(), Failure> {
+        let mut done = Ok(());
+        for notice in std::mem::take(&mut self.notices) {
+            if let Notice::Delivery(delivery) = &notice {
+                self.trace_delivery(delivery, ending);
+            }
+            self.notices.push(notice);
+            done = done.and(self.handle_untraced(output, ending));
+        }
+        done
+    }
+
+    fn trace_delivery(&mut self, delivery: &Delivery, ending: Option<u16>) {
         let Some(consumer) = self.consumers.find(delivery.consumer) else {
             return;
         };
-        let slot = consumer.queue;
-        self.trace_given(number, slot, &delivery.entry);
+        let (number, slot) = (consumer.channel, consumer.queue);
+        let channel = self.channels.get(&number);
+        // What is held back is copied when it is sent.
+        let sent = channel.is_some_and(|channel| !channel.ending && channel.held.is_empty());
+        if sent && ending != Some(number) {
+            let message = delivery.entry.message.clone();
+            self.trace_given(number, slot, delivery.entry.redelivered(), &message);
+        }
     }
 
     /// A client is given a message out of the queue in `slot`.
-    pub(super) fn trace_given(&mut self, number: u16, slot: u32, entry: &Entry) {
+    #[cold]
+    pub(super) fn trace_given(
+        &mut self,
+        number: u16,
+        slot: u32,
+        redelivered: bool,
+        message: &Message,
+    ) {
         let Some(queue) = self.queues.queue(slot).map(Arc::clone) else {
             return;
         };
         let name = queue.name().as_bytes();
-        self.trace(number, &entry.message, "deliver", name, |headers| {
-            let redelivered = RawValue::I32(entry.redelivered().into());
-            headers.put(b"redelivered", &redelivered);
+        self.trace(number, message, "deliver", name, |headers| {
+            headers.put(b"redelivered", &RawValue::I32(redelivered.into()));
         });
-    }
-
-    /// Let copies out that were made outside a socket read.
-    pub(super) fn flush_traced(&mut self) -> Result<(), Failure> {
-        if self.is_traced {
-            self.flush_work()
-        } else {
-            Ok(())
-        }
     }
 
     fn trace(
@@ -115,7 +134,10 @@ impl Session {
     }
 
     fn publish_copy(&mut self, number: u16, copy: Message) -> Result<(), Failure> {
-        self.renew_routes()?;
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.renew_routes(generation)?;
+        }
         let request = RouteRequest {
             routing_key: copy.routing_key(),
             extra_keys: &[],

@@ -182,7 +182,10 @@ impl Session {
         confirm: u64,
         output: &mut impl Output,
     ) -> Result<(), Failure> {
-        self.renew_routes()?;
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.renew_routes(generation)?;
+        }
         let message = publish.message;
         if message.has_headers()
             || message.has_user_id()
@@ -262,16 +265,22 @@ impl Session {
         mandatory: bool,
         output: &mut impl Output,
     ) {
-        if !matches!(target, Target::Cached(_)) && self.is_traced {
-            self.trace_publish(number, &message, target);
-        }
         let returned = mandatory.then(|| message.clone());
         let routed = match target {
             Target::Cached(route) => self.routes.push(*route, message, number, confirm),
-            Target::Once(targets) => self.routes.push_to(targets, message, number, confirm),
+            Target::Once(targets) => {
+                // Nothing is remembered while the vhost is traced.
+                if self.is_traced {
+                    self.trace_publish(number, &message, targets);
+                }
+                self.routes.push_to(targets, message, number, confirm)
+            }
             // Was replaced by its queues before.
             Target::Kept => false,
             Target::Held(holding) => {
+                if self.is_traced {
+                    self.trace_publish(number, &message, &holding.targets);
+                }
                 self.routes
                     .push_to(&holding.targets, message, number, confirm);
                 true

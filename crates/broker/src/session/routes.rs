@@ -142,7 +142,14 @@ impl Routes {
             Target::Once(runs) => runs,
             Target::Kept | Target::Held(_) => &none,
         };
-        let runs = runs.iter().filter_map(|run| self.runs.get(*run as usize));
+        self.names_of(runs)
+    }
+
+    /// The names of the queues of `targets`.
+    pub(super) fn names_of(&self, targets: &Targets) -> Vec<Arc<str>> {
+        let runs = targets
+            .iter()
+            .filter_map(|run| self.runs.get(*run as usize));
         runs.map(|run| Arc::clone(run.queue.name())).collect()
     }
 

@@ -93,7 +93,10 @@ impl Session {
     pub(super) fn hold_publish(&mut self, number: u16, publish: Publish) -> Result<(), Failure> {
         self.refuse_during_commit(number)?;
         self.flush_work()?;
-        self.renew_routes()?;
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.renew_routes(generation)?;
+        }
         let message = publish.message;
         let target = self.find_checked(number, &message, extra_keys(&message))?;
         let queues =
@@ -158,7 +161,10 @@ impl Session {
             };
             return self.route(number, publish, COMMITTED, output);
         };
-        self.renew_routes()?;
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.renew_routes(generation)?;
+        }
         self.routes.queues.clear();
         let queues = names.iter().filter_map(|name| self.vhost.queue(name));
         self.routes.queues.extend(queues);
