@@ -162,9 +162,11 @@ def main():
         else brokers.Leveret(os.path.join(folder, "leveret"), options.leveret_bin),
     ]  # fmt: skip
     if not all(broker.restartable for broker in pair):
-        for each in [each for each in chosen if each.restarts]:
-            print(f"left out, as a broker that runs is not restarted: {each.name}")
-        chosen = [each for each in chosen if not each.restarts]
+        # Its definitions are its own, and so are its restarts and its control command.
+        foreign = [each for each in chosen if each.restarts or each.defined or each.controls]
+        for each in foreign:
+            print(f"left out, as one of the brokers is not ours: {each.name}")
+        chosen = [each for each in chosen if each not in foreign]
     started = time.monotonic()
     try:
         for broker in pair:

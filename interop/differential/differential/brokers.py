@@ -12,6 +12,9 @@ from .amqp import PROTOCOL_HEADER
 START_SECS = 120
 STOP_SECS = 60
 
+# What users, vhosts, permissions, limits and policies there are from the start.
+DEFINITIONS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "definitions.json")
+
 RABBITMQ_BIN = "/usr/lib/rabbitmq/bin"
 # Exchange types that come with RabbitMQ's package and have to be switched on.
 RABBITMQ_PLUGINS = [
@@ -94,8 +97,16 @@ class Leveret(Started):
     def start(self):
         port = self.address[1]
         command = [self._program, "serve", "--listen", f"127.0.0.1:{port}", "--metrics-listen", "127.0.0.1:0"]
-        self._process = self.spawn([*command, "--data-dir", os.path.join(self.folder, "data")])
+        self._process = self.spawn([*command, "--definitions", DEFINITIONS, "--data-dir", self._data()])
         self.await_ready()
+
+    def _data(self):
+        return os.path.join(self.folder, "data")
+
+    def control(self, *arguments):
+        """Runs `leveret ctl` with these arguments."""
+        command = [self._program, "ctl", "--data-dir", self._data(), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder)
 
 
 class RabbitMQ(Started):
@@ -115,6 +126,7 @@ class RabbitMQ(Started):
 
         with open(inside("rabbitmq.conf"), "w") as file:
             file.write(f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.file.level = warning\nlog.console = false\n")
+            file.write(f"load_definitions = {DEFINITIONS}\n")
             # Never reached by a script but that of the timeout itself, which waits for a minute.
             file.write("consumer_timeout = 20000\n")
         with open(inside("advanced.config"), "w") as file:

@@ -17,22 +17,25 @@ class Script:
     description: str
     slow: bool
     alone: bool
+    defined: bool
+    controls: bool
 
     @property
     def restarts(self):
         return inspect.isgeneratorfunction(self.play)
 
 
-def script(play=None, *, slow=False, alone=False):
+def script(play=None, *, slow=False, alone=False, defined=False, controls=False):
     """Declares a script; its docstring says in one line what is right. `slow`: it takes more than ten seconds.
-    `alone`: no other script may run meanwhile."""
+    `alone`: no other script may run meanwhile. `defined`: it needs what `definitions.json` defines. `controls`: it
+    does something by the brokers' control commands."""
 
     def declare(play):
         description = (play.__doc__ or "").strip()
         if not description:
             raise ValueError(f"{play.__name__} has no description")
         name = f"{play.__module__.rpartition('.')[2]}.{play.__name__}"
-        SCRIPTS.append(Script(name, play, description, slow, alone))
+        SCRIPTS.append(Script(name, play, description, slow, alone, defined, controls))
         return play
 
     return declare(play) if play else declare

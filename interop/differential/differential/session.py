@@ -44,11 +44,11 @@ class Session:
         self._connections.append(connection)
         return connection
 
-    def connection(self, vhost="/", properties=None, **tune):
-        """An open connection; `tune` are fields of tune-ok (`frame_max=4096`)."""
+    def connection(self, vhost="/", user="guest", properties=None, **tune):
+        """An open connection; `tune` are fields of tune-ok (`frame_max=4096`). Passwords are as the users' names."""
         connection = self.socket()
         connection.start()
-        connection.log_in(properties=properties)
+        connection.log_in(user, user, properties)
         connection.tune(**tune)
         connection.open_vhost(vhost)
         return connection
@@ -56,6 +56,10 @@ class Session:
     def channel(self, **options):
         """Channel 1 of a connection of its own."""
         return self.connection(**options).channel(1)
+
+    def control(self, *arguments):
+        """Has the broker's control command do something, as `rabbitmqctl` or `leveret ctl`."""
+        self.broker.control(*arguments)
 
     def finish(self):
         """Closes and cleans up; returns the transcript: events by place."""
