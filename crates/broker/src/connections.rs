@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use leveret_wire::FieldTable;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::counters::{Counters, Totals};
 use crate::listing::ConnectionListing;
 use crate::mailbox::{CloseReason, Mailbox, Notice};
+use crate::time::Time;
 
 /// A connection of this process; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +28,25 @@ impl ConnectionId {
     }
 }
 
+/// What was told, or agreed upon, before a connection opened a vhost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionDetails {
+    /// What the client says of itself (connection.start-ok).
+    pub client_properties: FieldTable,
+    /// The login mechanism.
+    pub mechanism: String,
+    /// Octets of a frame with its envelope; 0 is no limit.
+    pub frame_max: u32,
+    /// Channels; 0 is no limit.
+    pub channel_max: u16,
+    /// Seconds between heartbeats; 0 is none.
+    pub heartbeat: u16,
+    /// It is encrypted.
+    pub tls: bool,
+    /// When it opened its vhost.
+    pub connected_at: Time,
+}
+
 /// What is known of an open connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSummary {
@@ -37,6 +58,8 @@ pub struct ConnectionSummary {
     pub user: Arc<str>,
     /// The vhost it opened.
     pub vhost: Arc<str>,
+    /// What was told of it before.
+    pub details: Arc<ConnectionDetails>,
 }
 
 /// How many connections there may be.
@@ -98,6 +121,7 @@ impl Open {
             user: Arc::clone(&self.summary.user),
             vhost: Arc::clone(&self.summary.vhost),
             channels: self.counters.open_channels(),
+            details: Arc::clone(&self.summary.details),
         }
     }
 }

@@ -211,6 +211,12 @@ pub(crate) fn put_global_parameter(name: &str, value: &Value) -> Change {
     put(key(GLOBAL_PARAMETER, &[name.as_bytes()]), value)
 }
 
+pub(crate) fn delete_global_parameter(name: &str) -> Change {
+    Change::Delete {
+        key: key(GLOBAL_PARAMETER, &[name.as_bytes()]),
+    }
+}
+
 /// `delayed`: where the store has what it keeps, if it is a delayed exchange.
 pub(crate) fn put_exchange(vhost: &str, exchange: &Exchange, delayed: Option<QueueId>) -> Change {
     let record = ExchangeRecord {

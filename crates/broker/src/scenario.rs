@@ -150,6 +150,7 @@ impl Scenario {
         let peer = Peer {
             name: "test".to_owned(),
             consumer_cancel_notify: true,
+            details: Arc::default(),
         };
         let session = self.broker.open_session(user, vhost, peer)?;
         Ok(Client {

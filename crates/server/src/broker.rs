@@ -9,11 +9,12 @@ use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
 use leveret_protocol::{ServerIdentity, server_properties};
 use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, ConfigError, ListenAddress, Tcp, Watermark};
+use crate::config::{Config, ConfigError, ControlSocket, ListenAddress, Tcp, Watermark};
+use crate::control::{self, Listening, Operator, SocketError};
 use crate::definitions::LoadError;
 use crate::listener;
 use crate::logins::FailedLogins;
@@ -52,6 +53,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The control socket can't be made.
+    #[error(transparent)]
+    Control(#[from] SocketError),
     /// The files of an encrypted listener can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -152,6 +156,8 @@ pub struct Broker {
     amqp: Vec<SocketAddr>,
     amqps: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
+    /// Told when an operator asks for the end of the process.
+    stop: Arc<Notify>,
     /// Removed when the broker goes.
     folder: Option<tempfile::TempDir>,
 }
@@ -162,6 +168,7 @@ impl Broker {
         let mut config = Config {
             listen: vec![ListenAddress::localhost(0)],
             metrics_listen: Vec::new(),
+            control_socket: ControlSocket::None,
             ..Config::default()
         };
         config.tls.listen = vec![ListenAddress::localhost(0)];
@@ -231,6 +238,12 @@ impl Broker {
             }
             tokio::time::sleep(STORE_CHECK_INTERVAL).await;
         }
+    }
+
+    /// Wait until an operator asks by the control socket for the end of the process. Whoever set up the broker is to
+    /// call [`Broker::shutdown`] then, and end.
+    pub async fn stop_requested(&self) {
+        self.stop.notified().await;
     }
 
     /// Stop: no new clients, connection.close 320 to those who are there, everything on disk.
@@ -303,6 +316,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
         amqp: Vec::new(),
         amqps: Vec::new(),
         metrics: Vec::new(),
+        stop: Arc::default(),
         folder,
     };
     // Ends with the listeners.
@@ -325,7 +339,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let data_dir = started.data_dir(config);
     let source = Arc::new(metrics::Source {
         node,
-        identity: identity(config, data_dir),
+        identity: identity(config, data_dir.clone()),
     });
     for address in &config.metrics_listen {
         let (listener, bound) = bind(address, &config.tcp).await?;
@@ -334,6 +348,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
             .listeners
             .push(tokio::spawn(metrics::serve(listener, Arc::clone(&source))));
     }
+    started.listen_to_operators(config, data_dir)?;
     Ok(started)
 }
 
@@ -366,6 +381,50 @@ impl Broker {
         }
         self.listeners
             .push(tokio::spawn(tls::watch(Arc::clone(certificates))));
+        Ok(())
+    }
+
+    /// The control socket, if there is to be one. Last, so that it says that all is ready.
+    fn listen_to_operators(
+        &mut self,
+        config: &Config,
+        data_dir: Option<PathBuf>,
+    ) -> Result<(), StartError> {
+        let folder = data_dir.as_deref().unwrap_or(&config.data_dir);
+        let Some(path) = config.control_socket.path(folder) else {
+            return Ok(());
+        };
+        let socket = control::Socket::bind(&path)?;
+        tracing::debug!(path = %socket.path().display(), "control socket");
+        let listening = |protocol, purpose, addresses: &[SocketAddr]| {
+            let all = addresses.iter().map(|address| Listening {
+                protocol,
+                purpose,
+                address: *address,
+            });
+            all.collect::<Vec<_>>()
+        };
+        let operator = Operator {
+            node: Arc::clone(&self.node),
+            name: config.cluster_name.clone(),
+            product: config.server.product.clone(),
+            rabbitmq_version: config.server.version.clone(),
+            data_dir,
+            listeners: [
+                listening("amqp", "AMQP 0-9-1", &self.amqp),
+                listening("amqp/ssl", "AMQP 0-9-1 over TLS", &self.amqps),
+                listening(
+                    "http/prometheus",
+                    "Prometheus exporter API over HTTP",
+                    &self.metrics,
+                ),
+            ]
+            .concat(),
+            started: self.node.time.now().0,
+            stop: Arc::clone(&self.stop),
+        };
+        let accepting = control::accept(socket, Arc::new(operator));
+        self.listeners.push(tokio::spawn(accepting));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use leveret::config::ConfigError;
+use leveret::control::SocketError;
 use leveret::{LoadError, StartError, TlsError};
 use leveret_broker::DefinitionsError;
 
@@ -105,6 +106,11 @@ impl From<StartError> for Failure {
         let exit = match &error {
             StartError::Config(_) | StartError::Tls(_) => Exit::Config,
             StartError::Definitions(error) => return Self::from(error),
+            StartError::Control(error) => match error {
+                SocketError::TooLong { .. } => Exit::Config,
+                SocketError::InUse(_) => Exit::TryAgain,
+                SocketError::Io { .. } => Exit::Io,
+            },
             StartError::Listen { .. } => Exit::Unavailable,
             StartError::Locked(_) => Exit::TryAgain,
             StartError::Store(_) | StartError::Broker(_) => Exit::Io,

@@ -152,6 +152,7 @@ async fn run_broker(config: &Config, started: Instant) -> Result<Exit, Failure> 
         tokio::select! {
             signal = signals.next() => break signal,
             _ = hangups.recv() => reload(&broker),
+            () = broker.stop_requested() => break "leveret ctl stop",
             reason = broker.store_failed() => {
                 broker.shutdown().await;
                 return Err(Failure::new(Exit::Io, reason));

@@ -332,6 +332,14 @@ impl Store for EmbeddedStore {
         self.shared.is_low()
     }
 
+    fn set_disk_free_limit(&self, octets: u64) {
+        self.shared.set_disk_free_limit(octets);
+    }
+
+    fn disk_free_limit(&self) -> u64 {
+        self.shared.disk_free_limit()
+    }
+
     fn shutdown(&self) {
         self.stop(Stop::Graceful);
     }

@@ -118,6 +118,14 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// From now on the disk is low from when fewer octets than this are free; 0: never. Nothing where there is no disk.
+    fn set_disk_free_limit(&self, _octets: u64) {}
+
+    /// The limit that [`Store::set_disk_free_limit`] sets.
+    fn disk_free_limit(&self) -> u64 {
+        0
+    }
+
     /// Make everything that waits durable, then stop. Whatever comes later fails with [`StoreError::Unavailable`].
     fn shutdown(&self);
 }

@@ -105,6 +105,7 @@ impl Client {
         let peer = Peer {
             name: "bench".to_owned(),
             consumer_cancel_notify: true,
+            details: Arc::default(),
         };
         let mut session = broker
             .open_session(user, "/", peer)

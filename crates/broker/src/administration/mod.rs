@@ -8,6 +8,7 @@
 
 mod limits;
 mod operations;
+mod parameters;
 mod permissions;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,9 @@ pub enum AdministrationError {
     /// Limits are refused.
     #[error("{0}")]
     BadLimits(String),
+    /// There is no parameter of that name.
+    #[error("Parameter does not exist")]
+    NoSuchParameter,
     /// There is no queue of that name.
     #[error("no queue '{name}' in vhost '{vhost}'")]
     NoSuchQueue {

@@ -436,3 +436,22 @@ fn nothing_changes_when_the_store_takes_no_change() {
     assert_eq!(broker.list_users().len(), 1);
     assert!(broker.vhost("v1").is_some() && broker.may_open("guest", "/"));
 }
+
+#[test]
+fn global_parameters_come_and_go_and_outlive_the_process() {
+    let node = node();
+    let broker = &node.broker;
+    broker.set_global_parameter("a", json!({"x": 1})).unwrap();
+    broker.set_global_parameter("b", json!(1)).unwrap();
+    broker.set_global_parameter("b", json!("2")).unwrap();
+    broker.clear_global_parameter("a").unwrap();
+    assert!(matches!(
+        broker.clear_global_parameter("a"),
+        Err(AdministrationError::NoSuchParameter)
+    ));
+    assert!(broker.set_global_parameter("", json!(1)).is_err());
+    let left = vec![("b".to_owned(), json!("2"))];
+    assert_eq!(broker.list_global_parameters(), left);
+    let node = node.restart(0);
+    assert_eq!(node.broker.list_global_parameters(), left);
+}

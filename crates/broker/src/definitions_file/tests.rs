@@ -341,6 +341,7 @@ fn limits_of_the_vhost_and_of_the_node_hold_for_imports_too() {
     let peer = Peer {
         name: "second".to_owned(),
         consumer_cancel_notify: true,
+        details: Arc::default(),
     };
     let refused = node.broker.open_session(user, "/", peer).err().unwrap();
     assert_eq!(

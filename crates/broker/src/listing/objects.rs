@@ -32,6 +32,10 @@ pub struct QueueListing {
     pub messages_unacknowledged: u64,
     /// Octets of the bodies of both.
     pub message_bytes: u64,
+    /// Those of them that are unacknowledged.
+    pub message_bytes_unacknowledged: u64,
+    /// Octets of ready messages that are kept in memory.
+    pub memory: u64,
     /// Consumers.
     pub consumers: u64,
 }
@@ -73,11 +77,16 @@ pub struct BindingListing {
 impl Vhost {
     /// All queues, in the order of their names.
     pub fn list_queues(&self) -> Vec<QueueListing> {
+        self.queue_listings().collect()
+    }
+
+    /// The same one by one: each is looked at when it is asked for.
+    pub fn queue_listings(&self) -> impl Iterator<Item = QueueListing> + '_ {
         let mut queues = self.queues();
         queues.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-        let listed = queues.iter().map(|queue| {
+        queues.into_iter().map(|queue| {
             let properties = queue.properties();
-            let counts = queue.counts();
+            let (counts, bytes_unacked, memory) = queue.counts_and_sizes();
             let policies = self.queue_policy(&properties.name).unwrap_or_default();
             QueueListing {
                 name: properties.name.to_string(),
@@ -91,10 +100,11 @@ impl Vhost {
                 messages_ready: counts.ready,
                 messages_unacknowledged: counts.unacked,
                 message_bytes: counts.bytes,
+                message_bytes_unacknowledged: bytes_unacked,
+                memory,
                 consumers: counts.consumers as u64,
             }
-        });
-        listed.collect()
+        })
     }
 
     /// All exchanges, the default one first, in the order of their names.

@@ -9,13 +9,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use serde_json::{Map, Value};
 
 use crate::broker::Broker;
-use crate::connections::ConnectionId;
+use crate::connections::{ConnectionDetails, ConnectionId};
 use crate::definitions_file::from_table;
 use crate::mailbox::Notice;
 use crate::session::{SessionChannel, SessionConsumer};
 
 /// An open connection, as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionListing {
     /// Its id; never used again by this process.
     pub id: ConnectionId,
@@ -27,6 +27,15 @@ pub struct ConnectionListing {
     pub vhost: Arc<str>,
     /// Channels that it has open.
     pub channels: u64,
+    /// What was told of it before it opened the vhost.
+    pub details: Arc<ConnectionDetails>,
+}
+
+impl ConnectionListing {
+    /// What the client says of itself, as definitions write arguments.
+    pub fn client_properties(&self) -> Map<String, Value> {
+        from_table(&self.details.client_properties)
+    }
 }
 
 /// What a channel is for its publishes.

@@ -404,6 +404,13 @@ impl Queue {
         self.state.lock().counts()
     }
 
+    /// The same moment's counts, body octets that are unacknowledged, octets in memory.
+    pub(crate) fn counts_and_sizes(&self) -> (QueueCounts, u64, u64) {
+        let state = self.state.lock();
+        let (unacked, memory) = state.sizes();
+        (state.counts(), unacked, memory)
+    }
+
     fn deliver_and_unlock(
         self: &Arc<Self>,
         state: MutexGuard<'_, QueueState>,

@@ -266,4 +266,9 @@ impl QueueState {
             consumers: self.consumers.len(),
         }
     }
+
+    /// Body octets that are unacknowledged, and octets of ready messages as they are kept in memory.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        (self.unacked_bytes, self.ready.memory() as u64)
+    }
 }

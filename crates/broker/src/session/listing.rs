@@ -37,6 +37,7 @@ impl Session {
             user: Arc::clone(self.user.name()),
             vhost: Arc::clone(self.vhost.name()),
             channels: self.channels.len() as u64,
+            details: Arc::clone(&self.peer.details),
         };
         let open = self.channels.iter().filter(|(_, channel)| !channel.ending);
         let mut channels: Vec<_> = open

@@ -42,7 +42,7 @@ use self::queues::QueueSlots;
 use self::routes::Routes;
 use self::timeouts::Timeouts;
 use crate::broker::{Broker, Shared};
-use crate::connections::{Bounds, ConnectionId, ConnectionSummary, Full};
+use crate::connections::{Bounds, ConnectionDetails, ConnectionId, ConnectionSummary, Full};
 use crate::counters::Counters;
 use crate::deadlines::Party;
 use crate::delay::{DelayedExchange, Held as HeldBack};
@@ -99,6 +99,8 @@ pub struct Peer {
     pub name: String,
     /// It understands basic.cancel from the server (capability `consumer_cancel_notify`).
     pub consumer_cancel_notify: bool,
+    /// What an operator is told of it.
+    pub details: Arc<ConnectionDetails>,
 }
 
 /// One connection's dealings with the broker.
@@ -176,6 +178,7 @@ impl Broker {
             name: peer.name.clone(),
             user: Arc::clone(user.name()),
             vhost: Arc::clone(found.name()),
+            details: Arc::clone(&peer.details),
         };
         let connection = self
             .shared

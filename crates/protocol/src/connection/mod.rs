@@ -380,6 +380,11 @@ impl Connection {
         &self.client_properties
     }
 
+    /// The same, taken out: nothing here needs it any more.
+    pub fn take_client_properties(&mut self) -> FieldTable {
+        std::mem::take(&mut self.client_properties)
+    }
+
     /// What the client can do; nothing before `start-ok`.
     pub fn capabilities(&self) -> ClientCapabilities {
         self.capabilities

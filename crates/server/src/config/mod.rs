@@ -10,6 +10,7 @@
 
 mod address;
 mod check;
+mod control;
 mod error;
 mod file;
 mod limits;
@@ -28,6 +29,7 @@ mod value;
 use std::path::PathBuf;
 
 pub use address::{ListenAddress, UnknownAddress};
+pub use control::ControlSocket;
 pub use error::{ConfigError, Conflict, Invalid, Origin};
 pub use limits::Limits;
 pub use load::{Flag, Loaded, Sources, UnknownVariable};
@@ -57,6 +59,8 @@ pub struct Config {
     /// File that names the bound addresses while the broker is ready, for programs that let the
     /// system choose ports.
     pub addresses_file: Option<PathBuf>,
+    /// The Unix socket that `leveret ctl` speaks to. An embedded broker has one only if this is a path.
+    pub control_socket: ControlSocket,
     /// Definitions as RabbitMQ exports them, imported at every start before the broker is ready;
     /// RabbitMQ's setting of the same name.
     pub load_definitions: Option<PathBuf>,
@@ -109,6 +113,7 @@ impl Default for Config {
             metrics_listen: vec![ListenAddress::localhost(15692)],
             data_dir: PathBuf::from("leveret-data"),
             addresses_file: None,
+            control_socket: ControlSocket::default(),
             load_definitions: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             cluster_name: "leveret@localhost".to_owned(),

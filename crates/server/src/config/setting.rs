@@ -69,6 +69,7 @@ settings! {
     "metrics_listen", "LEVERET_METRICS_LISTEN", ANY, metrics_listen;
     "data_dir", "LEVERET_DATA_DIR", ANY, data_dir;
     "addresses_file", "LEVERET_ADDRESSES_FILE", ANY, addresses_file;
+    "control_socket", "LEVERET_CONTROL_SOCKET", ANY, control_socket;
     "load_definitions", "LEVERET_LOAD_DEFINITIONS", ANY, load_definitions;
     "threads", "LEVERET_THREADS", 1..=1024, threads;
     "cluster_name", "LEVERET_CLUSTER_NAME", ANY, cluster_name;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use leveret_broker::{OpenRefused, Peer, User};
+use leveret_broker::{ConnectionDetails, OpenRefused, Peer, User};
 use leveret_protocol::{ConnectionError, Credentials, Event, LostReason};
 
 use super::{End, Link};
@@ -172,9 +172,19 @@ impl Link<'_> {
         let Some(user) = self.user.clone() else {
             return;
         };
+        let details = ConnectionDetails {
+            client_properties: self.machine.take_client_properties(),
+            mechanism: self.machine.mechanism().to_owned(),
+            frame_max: self.machine.frame_max(),
+            channel_max: self.machine.channel_max(),
+            heartbeat: u16::try_from(self.machine.heartbeat().as_secs()).unwrap_or(u16::MAX),
+            tls: self.stream.is_encrypted(),
+            connected_at: self.node.time.now(),
+        };
         let peer = Peer {
             name: self.name.clone(),
             consumer_cancel_notify: self.machine.capabilities().consumer_cancel_notify,
+            details: Arc::new(details),
         };
         match self
             .node

@@ -19,6 +19,11 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Nobody on the way can read it.
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::node::Node;
 
+pub(crate) use self::process::{max_fds, open_fds};
 pub(crate) use self::scrape::Identity;
 
 /// What a scrape reads.

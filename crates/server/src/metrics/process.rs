@@ -4,7 +4,7 @@
 use std::fs;
 
 /// Open file descriptors.
-pub(super) fn open_fds() -> Option<u64> {
+pub(crate) fn open_fds() -> Option<u64> {
     let entries = fs::read_dir("/proc/self/fd").ok()?;
     // One of them reads the folder.
     u64::try_from(entries.count())
@@ -13,7 +13,7 @@ pub(super) fn open_fds() -> Option<u64> {
 }
 
 /// File descriptors that may be open.
-pub(super) fn max_fds() -> Option<u64> {
+pub(crate) fn max_fds() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits
         .lines()

@@ -62,7 +62,7 @@ pub(super) struct Shared {
     free_bytes: AtomicU64,
     /// They were fewer than the limit, and have not been clearly more since.
     low: AtomicBool,
-    disk_free_limit: u64,
+    disk_free_limit: AtomicU64,
     pub(super) counters: Counters,
     /// The epoch of this opening.
     pub(super) epoch: u64,
@@ -107,7 +107,7 @@ impl Shared {
             lazy_interval: options.lazy_interval,
             free_bytes: AtomicU64::new(u64::MAX),
             low: AtomicBool::new(false),
-            disk_free_limit: options.disk_free_limit,
+            disk_free_limit: AtomicU64::new(options.disk_free_limit),
             lock: Mutex::new(Some(lock)),
         };
         let mut index = std::mem::take(&mut *recovered.index.lock());
@@ -331,7 +331,7 @@ impl Shared {
     /// The disk was looked at. It is low below the limit, and no longer a tenth above it.
     pub(super) fn note_free(&self, free: u64) {
         self.free_bytes.store(free, Ordering::Relaxed);
-        let limit = self.disk_free_limit;
+        let limit = self.disk_free_limit();
         let was = self.low.load(Ordering::Relaxed);
         let low = free < limit || (was && free < limit.saturating_add(limit / 10));
         if low != was {
@@ -342,6 +342,15 @@ impl Shared {
                 tracing::info!(free, limit, "the disk is no longer low");
             }
         }
+    }
+
+    pub(super) fn disk_free_limit(&self) -> u64 {
+        self.disk_free_limit.load(Ordering::Relaxed)
+    }
+
+    /// Counts from the next look at the disk on.
+    pub(super) fn set_disk_free_limit(&self, octets: u64) {
+        self.disk_free_limit.store(octets, Ordering::Relaxed);
     }
 
     pub(super) fn is_low(&self) -> bool {

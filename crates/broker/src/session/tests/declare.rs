@@ -516,6 +516,7 @@ fn connections_have_a_limit_and_an_open_vhost() {
     let peer = || Peer {
         name: "test".to_owned(),
         consumer_cancel_notify: true,
+        details: Arc::default(),
     };
     let user = Arc::new(node.broker.login("guest", "guest", true).unwrap());
     let open = |vhost: &str| {

@@ -74,6 +74,7 @@ impl<S: Store> Node<S> {
         vhost: &str,
         user: &str,
         consumer_cancel_notify: bool,
+        details: Arc::default(),
     ) -> Client {
         let user = Arc::new(self.broker.login(user, USER, true).unwrap());
         let peer = Peer {

@@ -32,6 +32,7 @@ fn the_reference_names_every_setting_with_its_default_and_bounds() {
         if ![
             "threads",
             "addresses_file",
+            "control_socket",
             "load_definitions",
             "tls.ca",
             "tls.crl",

@@ -1,0 +1,46 @@
+//! Global parameters: names with JSON values that belong to no vhost (RabbitMQ's page "Parameters
+//! and Policies").
+
+use leveret_store::Ticket;
+use serde_json::Value;
+
+use super::{AdministrationError, check_name};
+use crate::broker::Broker;
+use crate::definitions;
+
+impl Broker {
+    /// Set a global parameter, in place of its value if it has one.
+    pub fn set_global_parameter(
+        &self,
+        name: &str,
+        value: Value,
+    ) -> Result<Ticket, AdministrationError> {
+        let _turn = self.administration.lock();
+        check_name(name)?;
+        let change = definitions::put_global_parameter(name, &value);
+        let ticket = self.shared.store.change(vec![change])?;
+        let mut parameters = self.global_parameters.write();
+        parameters.insert(name.to_owned(), value);
+        Ok(ticket)
+    }
+
+    /// Delete a global parameter.
+    pub fn clear_global_parameter(&self, name: &str) -> Result<Ticket, AdministrationError> {
+        let _turn = self.administration.lock();
+        if !self.global_parameters.read().contains_key(name) {
+            return Err(AdministrationError::NoSuchParameter);
+        }
+        let change = definitions::delete_global_parameter(name);
+        let ticket = self.shared.store.change(vec![change])?;
+        self.global_parameters.write().remove(name);
+        Ok(ticket)
+    }
+
+    /// All global parameters, in the order of their names.
+    pub fn list_global_parameters(&self) -> Vec<(String, Value)> {
+        let parameters = self.global_parameters.read();
+        let all = parameters.iter();
+        all.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
