@@ -37,6 +37,17 @@ pub(crate) enum Command {
     /// Look into the folder of a store, or copy it
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Ask a running broker, or change it, as rabbitmqctl does; `leveret ctl help` tells more
+    // Its grammar is RabbitMQ's.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Ctl {
+        /// What follows
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Definitions of a running broker, as RabbitMQ writes them
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
     /// Put load on any AMQP 0-9-1 broker and measure it; `leveret perf --help` tells more
     // Its grammar is a crate's of its own, and none of the broker's options is in it.
     #[command(disable_help_flag = true, disable_version_flag = true)]
@@ -45,6 +56,34 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+}
+
+/// What to do with the definitions of a running broker.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum DefinitionsCommand {
+    /// Write users, vhosts, permissions, policies, exchanges, queues and bindings as JSON
+    Export {
+        /// Where to: a file that its owner alone can read, or - for standard output
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+    /// Import them: all, or nothing if something is refused
+    Import {
+        /// Where from, or - for standard input
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+}
+
+impl DefinitionsCommand {
+    /// The words of the control command that does it.
+    pub(crate) fn words(self) -> Vec<String> {
+        let (name, file) = match self {
+            Self::Export { file } => ("export_definitions", file),
+            Self::Import { file } => ("import_definitions", file),
+        };
+        vec![name.to_owned(), "--".to_owned(), file]
+    }
 }
 
 /// What to do with the folder of a store.

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Usage = 64,
     /// `perf --verify` found messages missing or wrong (`EX_DATAERR`).
     Data = 65,
+    /// There is no such user (`EX_NOUSER`).
+    NoUser = 67,
     /// An address cannot be listened on, or the broker of `perf` refuses its work (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// The program failed in a way of its own (`EX_SOFTWARE`).

@@ -7,18 +7,21 @@
 
 mod addresses;
 mod cli;
+mod ctl;
 mod exit;
 mod logging;
 mod perf;
 mod store_tools;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use leveret::Broker;
-use leveret::config::{Config, Loaded};
+use leveret::config::{Config, Loaded, Sources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::addresses::{Addresses, AddressesError, AddressesFile};
@@ -43,6 +46,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<Exit, Failure> {
     let started = Instant::now();
+    if is_called(ctl::RABBITMQCTL) {
+        let words = std::env::args_os().skip(1);
+        return control(words, Sources::default(), true);
+    }
     let Invocation {
         command,
         mut sources,
@@ -59,6 +66,13 @@ fn run() -> Result<Exit, Failure> {
             Err(not_run) => said(not_run),
         };
     }
+    if let Command::Ctl { arguments } = command {
+        return control(arguments, sources, false);
+    }
+    if let Command::Definitions(command) = command {
+        let words = command.words().into_iter().map(OsString::from);
+        return control(words, sources, false);
+    }
     sources.variables = std::env::vars_os().collect();
     let loaded = Config::load(&sources)?;
     match command {
@@ -69,6 +83,25 @@ fn run() -> Result<Exit, Failure> {
         }
         _ => serve(&loaded, started),
     }
+}
+
+/// Whether the program was called by this name.
+fn is_called(name: &str) -> bool {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    program.is_some_and(|program| program.file_stem().is_some_and(|stem| stem == name))
+}
+
+/// The control command.
+fn control(
+    words: impl IntoIterator<Item = OsString>,
+    mut sources: Sources,
+    as_rabbitmqctl: bool,
+) -> Result<Exit, Failure> {
+    sources.variables = std::env::vars_os().collect();
+    let words: Result<Vec<_>, _> = words.into_iter().map(OsString::into_string).collect();
+    let words = words
+        .map_err(|word| Failure::new(Exit::Usage, format!("{} is not UTF-8", word.display())))?;
+    ctl::run(words, sources, as_rabbitmqctl)
 }
 
 /// What a command line that runs nothing has to say.

@@ -35,6 +35,7 @@ pub use limits::Limits;
 pub use load::{Flag, Loaded, Sources, UnknownVariable};
 pub use log::{Log, LogFilter, LogFormat};
 pub use memory::{UnknownWatermark, Watermark};
+pub use nearest::nearest;
 pub use network::{Network, UnknownNetwork};
 pub use pattern::Pattern;
 pub use rabbitmq::IgnoredKey;

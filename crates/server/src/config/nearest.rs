@@ -1,10 +1,7 @@
 //! "Did you mean": the known word nearest to a mistyped one.
 
 /// The candidate that fewest typing slips part from `word`, if these are few for its length.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // One slip in three letters still looks like the same word; more is another word.
     let slips_max = (word.chars().count() / 3).clamp(1, 3);
     candidates
