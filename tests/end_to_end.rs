@@ -28,6 +28,8 @@ mod end_to_end {
     mod connection_limits;
     mod consume;
     mod consumer_priority;
+    mod control;
+    mod control_objects;
     mod definitions;
     mod delayed;
     mod durability;

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub mod client;
 pub mod content;
+pub mod control;
 pub mod expect;
 pub mod frame;
 pub mod login;

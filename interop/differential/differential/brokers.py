@@ -164,6 +164,10 @@ class RabbitMQ(Started):
         end(self._process)
         self.start()
 
+    def environment(self):
+        """What rabbitmqctl finds the node by."""
+        return dict(self._environment)
+
     def control(self, *arguments):
         """Runs rabbitmqctl with these arguments."""
         subprocess.run(

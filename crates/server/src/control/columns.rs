@@ -276,6 +276,7 @@ impl Operator {
         let of_metadata = |key| metadata.get(key).cloned().unwrap_or_else(nothing);
         match column {
             "name" => json!(&**vhost.name()),
+            "tracing" => json!(vhost.is_traced()),
             "description" | "default_queue_type" => of_metadata(column),
             "tags" => metadata.get("tags").cloned().unwrap_or(json!([])),
             "metadata" => Value::Object(metadata),

@@ -223,6 +223,14 @@ impl Operator {
                 tracing::info!(%report, "definitions imported");
                 Ok(Value::from(report.to_string()))
             }
+            Request::StartTracing { vhost } => {
+                broker.start_tracing(&vhost)?;
+                Ok(Value::Null)
+            }
+            Request::StopTracing { vhost } => {
+                broker.stop_tracing(&vhost)?;
+                Ok(Value::Null)
+            }
             other => Err(unknown(&other)),
         }
     }

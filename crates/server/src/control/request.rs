@@ -177,6 +177,10 @@ pub enum Request {
     SetDiskFreeLimit { octets: u64 },
     /// The same, as a part of the memory that the process may have.
     SetDiskFreeLimitByMemory { part: f64 },
+    /// Copy every message of a vhost to its exchange `amq.rabbitmq.trace`.
+    StartTracing { vhost: String },
+    /// The end of that.
+    StopTracing { vhost: String },
     /// The node's definitions as JSON, in pieces: rows of one text.
     ExportDefinitions,
     /// Import definitions, as JSON; what was done, in a sentence.

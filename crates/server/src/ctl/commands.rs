@@ -410,6 +410,22 @@ pub(crate) const COMMANDS: &[Command] = &[
         Some(1),
     ),
     command(
+        VHOSTS,
+        "trace_off",
+        "[--vhost <vhost>]",
+        "Stops the copying of messages to amq.rabbitmq.trace",
+        0,
+        Some(0),
+    ),
+    command(
+        VHOSTS,
+        "trace_on",
+        "[--vhost <vhost>]",
+        "Starts the copying of messages to amq.rabbitmq.trace",
+        0,
+        Some(0),
+    ),
+    command(
         CONFIGURATION,
         "set_disk_free_limit",
         "<disk_limit> | mem_relative <fraction>",

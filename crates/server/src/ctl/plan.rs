@@ -1,5 +1,7 @@
 //! From a command's arguments to what is asked of the broker, and how the answer is shown.
 
+use std::borrow::Cow;
+
 use leveret::control::Request;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +15,7 @@ pub(crate) enum Show {
     /// That it is done.
     Done,
     /// In these words; the value that came stands for `{}`.
-    Message(&'static str),
+    Message(Cow<'static, str>),
     /// Rows of these columns. RabbitMQ has some lists row by row, others at once.
     Rows {
         columns: Vec<String>,
@@ -83,7 +85,7 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
                     seconds.saturating_mul(1000)
                 ),
                 Request::Ping,
-                Show::Message("Ping succeeded"),
+                Show::Message("Ping succeeded".into()),
             )
         }
         "await_startup" => Ok(Plan {
@@ -142,6 +144,12 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
             },
             Show::Done,
         ),
+        "trace_on" => trace("Starting", "enabled", arguments.vhost(), |vhost| {
+            Request::StartTracing { vhost }
+        }),
+        "trace_off" => trace("Stopping", "disabled", arguments.vhost(), |vhost| {
+            Request::StopTracing { vhost }
+        }),
         "set_vm_memory_high_watermark" => set_memory_high_watermark(arguments, node),
         "set_disk_free_limit" => set_disk_free_limit(arguments, node),
         "set_global_parameter" => Ok(Plan {
@@ -172,6 +180,12 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
         _ if name.contains("permissions") => permissions(name, arguments),
         _ => user(name, arguments),
     }
+}
+
+fn trace(doing: &str, done: &str, vhost: String, request: fn(String) -> Request) -> Planned {
+    let banner = format!("{doing} tracing for vhost \"{vhost}\" ...");
+    let told = format!("Trace {done} for vhost {vhost}");
+    plan(banner, request(vhost), Show::Message(told.into()))
 }
 
 /// JSON as it was given. What is none is told once the banner is out, as a broker would.
@@ -206,7 +220,7 @@ fn delete_queue(arguments: &Arguments) -> Planned {
             if_unused,
             if_empty,
         },
-        Show::Message("Queue was successfully deleted with {} ready messages"),
+        Show::Message("Queue was successfully deleted with {} ready messages".into()),
     )
 }
 
@@ -230,7 +244,7 @@ fn close_all_connections(arguments: &Arguments) -> Planned {
             delay_milliseconds: u64::try_from(delay).unwrap_or(0),
             reason,
         },
-        Show::Message("Closed {} connections"),
+        Show::Message("Closed {} connections".into()),
     )
 }
 
@@ -318,7 +332,7 @@ fn user(name: &str, arguments: &Arguments) -> Planned {
                 password: password.into(),
             },
             Show::Message(
-                "Done. Don't forget to grant the user permissions to some virtual hosts! See 'rabbitmqctl help set_permissions' to learn more.",
+                "Done. Don't forget to grant the user permissions to some virtual hosts! See 'rabbitmqctl help set_permissions' to learn more.".into(),
             ),
         ),
         "change_password" => password::plan(
@@ -337,7 +351,7 @@ fn user(name: &str, arguments: &Arguments) -> Planned {
                 name,
                 password: password.into(),
             },
-            Show::Message("Success"),
+            Show::Message("Success".into()),
         ),
         "delete_user" => plan(
             format!("Deleting user \"{first}\" ..."),
