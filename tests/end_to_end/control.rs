@@ -281,7 +281,7 @@ fn vhosts_permissions_and_limits_are_set_without_a_restart() {
             "tracing",
             "-q"
         ]),
-        "name\tdescription\ttags\ttracing\n/\tDefault virtual host\t[]\tfalse\nv1\tfirst\t[a, b]\tfalse\n"
+        "name\tdescription\ttags\ttracing\n/\t\t[]\tfalse\nv1\tfirst\t[a, b]\tfalse\n"
     );
     let in_v1 = Login {
         vhost: "v1".to_owned(),

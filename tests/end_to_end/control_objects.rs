@@ -89,7 +89,7 @@ fn queues_are_listed_with_the_columns_that_are_asked_for() {
 
 #[test]
 fn many_queues_are_listed_whole() {
-    let (_folder, _program, control, mut client) = broker();
+    let (folder, _program, control, mut client) = broker();
     let names: Vec<String> = (0..3000)
         .map(|number| format!("queue-{number:05}-{}", "x".repeat(40)))
         .collect();
@@ -101,7 +101,7 @@ fn many_queues_are_listed_whole() {
     assert!(listed == expected.concat());
     // One who does not want to see all of it harms nobody.
     let mut command = leveret_tests::program::command(&["ctl", "--data-dir"]);
-    command.arg(_folder.path()).args(["list_queues", "-q"]);
+    command.arg(folder.path()).args(["list_queues", "-q"]);
     let mut child = command.spawn().unwrap();
     drop(child.stdout.take());
     child.wait().unwrap();

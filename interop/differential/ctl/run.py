@@ -26,6 +26,7 @@ PATIENCE_SECS = 60
 NORMAL = [
     (re.compile(r"<[^<>\s]+@[^<>\s]+\.\d+\.\d+\.\d+>"), "PID"),
     (re.compile(r"(differential-\d+|leveret)@localhost"), "NODE"),
+    (re.compile(r"(?<=127\.0\.0\.1\t)\d+"), "PORT"),
     (re.compile(r"\n\d\d:\d\d:\d\d\.\d{3} \[warning\][^\n]*\n"), ""),
 ]
 
@@ -78,6 +79,8 @@ def normal(text, words):
     if words and words[0].startswith("list_"):
         # A row of JSON may begin with the comma before it, and ends the list or not.
         rows = [in_order(row.removeprefix(",")) for row in text.split("\n")]
+        # Rows of Erlang's, whichever of them begins and ends the list.
+        rows = [row.strip(" [],") if "[{" in row and "\t" not in row else row for row in rows]
         text = "\n".join(sorted(rows))
     return text
 
@@ -101,12 +104,10 @@ def begin(broker, control):
         time.sleep(0.1)
     session = Session(broker, "ctl", "0")
     channel = session.channel()
-    channel.call("confirm.select")
     channel.call("queue.declare", queue="own", exclusive=True)
     channel.call("basic.qos", prefetch_count=2)
-    for queue in ("busy", "busy", "busy", "full"):
-        channel.publish(queue, b"hello")
-    channel.confirmed()
+    channel.fill("busy", b"1", b"2", b"3")
+    channel.fill("full", b"4")
     channel.call("basic.consume", queue="busy", consumer_tag="tag")
     channel.wait(2)
     return session

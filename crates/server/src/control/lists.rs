@@ -25,9 +25,8 @@ const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 /// Octets of one row of exported definitions.
 const EXPORT_PIECE: usize = 32 << 10;
 
-fn done() -> Outcome {
-    Ok(Value::Null)
-}
+/// All rows have been given.
+const DONE: Outcome = Ok(Value::Null);
 
 fn check_columns(asked: &[String], known: &[&str]) -> Result<(), Failed> {
     match asked.iter().find(|column| !known.contains(&&***column)) {
@@ -59,7 +58,7 @@ impl Operator {
                 break;
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_queues(
@@ -76,7 +75,7 @@ impl Operator {
                 }
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_exchanges(
@@ -93,7 +92,7 @@ impl Operator {
                 }
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_bindings(
@@ -110,7 +109,7 @@ impl Operator {
                 }
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_connections(&self, columns: &[String], answer: &mut Answer) -> Outcome {
@@ -121,7 +120,7 @@ impl Operator {
                 break;
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_channels(&self, columns: &[String], answer: &mut Answer) -> Outcome {
@@ -131,7 +130,7 @@ impl Operator {
                 break;
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_consumers(
@@ -142,7 +141,7 @@ impl Operator {
     ) -> Outcome {
         check_columns(columns, CONSUMER_COLUMNS)?;
         let Some(there) = self.vhost_if_there(vhost) else {
-            return done();
+            return DONE;
         };
         let queues = there.queue_listings();
         let single: BTreeSet<String> = queues
@@ -160,7 +159,7 @@ impl Operator {
                 break;
             }
         }
-        done()
+        DONE
     }
 
     /// What all connections have open, oldest connection first.
@@ -187,7 +186,7 @@ impl Operator {
         for user in self.node.broker.list_users() {
             answer.row(vec![json!(user.name), json!(user.tags)]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_user_limits(&self, user: Option<&str>, answer: &mut Answer) -> Outcome {
@@ -207,7 +206,7 @@ impl Operator {
                 answer.row(vec![json!(one.name), one.limits.to_json()]);
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_vhost_limits(&self, vhost: Option<&str>, answer: &mut Answer) -> Outcome {
@@ -221,7 +220,7 @@ impl Operator {
                 answer.row(vec![json!(&**vhost.name()), limits_json(limits)]);
             }
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_permissions(&self, vhost: &str, answer: &mut Answer) -> Outcome {
@@ -233,7 +232,7 @@ impl Operator {
                 json!(may.read),
             ]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_user_permissions(&self, user: &str, answer: &mut Answer) -> Outcome {
@@ -245,7 +244,7 @@ impl Operator {
                 json!(may.read),
             ]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_topic_permissions(&self, vhost: &str, answer: &mut Answer) -> Outcome {
@@ -257,7 +256,7 @@ impl Operator {
                 json!(may.read),
             ]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_user_topic_permissions(&self, user: &str, answer: &mut Answer) -> Outcome {
@@ -269,7 +268,7 @@ impl Operator {
                 json!(may.read),
             ]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_policies(
@@ -288,21 +287,21 @@ impl Operator {
                 json!(policy.priority),
             ]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_parameters(&self, vhost: &str, answer: &mut Answer) -> Outcome {
         for (component, name, value) in self.vhost(vhost)?.parameters() {
             answer.row(vec![json!(component), json!(name), value]);
         }
-        done()
+        DONE
     }
 
     pub(super) fn list_global_parameters(&self, answer: &mut Answer) -> Outcome {
         for (name, value) in self.node.broker.list_global_parameters() {
             answer.row(vec![json!(name), value]);
         }
-        done()
+        DONE
     }
 
     /// The definitions, in pieces of their text.
@@ -320,7 +319,7 @@ impl Operator {
             }
             rest = after;
         }
-        done()
+        DONE
     }
 }
 
@@ -333,5 +332,5 @@ fn limits_json(limits: VhostLimits) -> Value {
     let set = all
         .into_iter()
         .filter_map(|(name, limit)| Some((name.to_owned(), json!(limit?))));
-    Value::Object(Map::from_iter(set))
+    Value::Object(set.collect::<Map<_, _>>())
 }

@@ -1,5 +1,7 @@
 //! What is answered.
 
+use std::fmt::Display;
+
 use leveret_broker::{AdministrationError, DefinitionsError, PolicyError};
 use leveret_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -62,7 +64,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    pub(super) fn new(problem: Problem, message: impl ToString) -> Self {
+    pub(super) fn new(problem: Problem, message: impl Display) -> Self {
         Self {
             problem,
             message: message.to_string(),

@@ -109,13 +109,13 @@ impl Arguments {
                     continue;
                 }
                 (_, Some(value)) => value,
-                (_, None) => match rest.next_if(|next| !is_option(next)) {
-                    Some(value) => value,
-                    None => {
+                (_, None) => {
+                    let Some(value) = rest.next_if(|next| !is_option(next)) else {
                         read.invalid.push((name, String::new()));
                         continue;
-                    }
-                },
+                    };
+                    value
+                }
             };
             if found.takes == Takes::Number && value.parse::<i64>().is_err() {
                 read.invalid.push((name, value));
@@ -169,16 +169,14 @@ impl Arguments {
 
 fn find(name: &str) -> Option<&'static Option_> {
     let all = || COMMON.iter().chain(SPECIAL);
-    match name.strip_prefix("--") {
-        Some(long) => all().find(|option| option.long == long),
-        None => {
-            let mut letters = name.strip_prefix('-')?.chars();
-            let (short, None) = (letters.next(), letters.next()) else {
-                return None;
-            };
-            all().find(|option| option.short == short && short.is_some())
-        }
+    if let Some(long) = name.strip_prefix("--") {
+        return all().find(|option| option.long == long);
     }
+    let mut letters = name.strip_prefix('-')?.chars();
+    let (short, None) = (letters.next(), letters.next()) else {
+        return None;
+    };
+    all().find(|option| option.short == short && short.is_some())
 }
 
 /// A word that would be read as an option.

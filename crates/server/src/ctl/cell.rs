@@ -68,8 +68,11 @@ impl Cell<'_> {
     pub(crate) fn term(self) -> String {
         match (kind(self.column), self.value) {
             (Kind::Table, Value::Object(table)) => table_term(table),
-            (Kind::Atom, Value::String(name)) if !name.is_empty() => name.clone(),
-            (Kind::Names, Value::Array(names)) => format!("[{}]", joined(names, plain, ",")),
+            (Kind::Atom, Value::String(name)) => atom(name),
+            (Kind::Names, Value::Array(names)) => {
+                let quoted = |name: &Value| atom(&plain(name));
+                format!("[{}]", joined(names, quoted, ","))
+            }
             (Kind::Tuple, Value::Array(items)) => format!("{{{}}}", joined(items, plain, ",")),
             (Kind::Address, Value::String(_)) => match self.json() {
                 Value::Array(parts) => format!("{{{}}}", joined(&parts, plain, ",")),
@@ -184,6 +187,18 @@ fn term(value: &Value) -> String {
     }
 }
 
+/// A name as an atom of Erlang: in quotes unless it begins small and has nothing but letters, digits, `_` and `@`.
+pub(super) fn atom(name: &str) -> String {
+    let is_plain = name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '@'));
+    if is_plain {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
 fn binary(text: &str) -> String {
     let mut quoted = String::from("<<\"");
     for letter in text.chars() {
@@ -234,7 +249,7 @@ mod tests {
             r#"[{<<"x-b">>,bool,true},{<<"x-l">>,array,[{signedint,1},{longstr,<<"a">>}]},{<<"x-max-length">>,signedint,100},{<<"x-s">>,longstr,<<"str">>},{<<"x-t">>,table,[{<<"a">>,signedint,1}]}]"#
         );
         assert_eq!(
-            super::Cell {
+            Cell {
                 column: "arguments",
                 value: &json!({})
             }
@@ -255,7 +270,7 @@ mod tests {
         assert_eq!(cell("protocol", &protocol).json(), protocol);
         let tags = json!(["a", "b,c"]);
         assert_eq!(cell("tags", &tags).text(), "[a, b,c]");
-        assert_eq!(cell("tags", &tags).term(), "[a,b,c]");
+        assert_eq!(cell("tags", &tags).term(), "[a,'b,c']");
         assert_eq!(cell("tags", &json!([])).text(), "[]");
         assert_eq!(cell("type", &json!("classic")).term(), "classic");
         assert_eq!(cell("name", &json!("a\"b")).term(), r#"<<"a\"b">>"#);

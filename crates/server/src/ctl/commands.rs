@@ -1,5 +1,7 @@
 //! The commands there are, with rabbitmqctl's names and usages, and the texts of their help.
 
+use std::fmt::Write;
+
 /// A command, as its help tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Command {
@@ -444,7 +446,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     command(
         DEFINITIONS,
         "export_definitions",
-        "<file_path | \"-\"> [--timeout <timeout>]",
+        "<file_path | \"-\"> [--format <json | erlang>] [--timeout <timeout>]",
         "Exports definitions in JSON",
         1,
         Some(1),
@@ -452,7 +454,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     command(
         DEFINITIONS,
         "import_definitions",
-        "[<file_path | \"-\">] [--timeout <timeout>]",
+        "<file_path | \"-\"> [--format <json | erlang>] [--skip-if-unchanged] [--timeout <timeout>]",
         "Imports definitions in JSON",
         0,
         Some(1),
@@ -557,11 +559,15 @@ pub(crate) fn overview(program: &str) -> String {
     for command in COMMANDS {
         if command.section != section {
             section = command.section;
-            text += &format!("\n{}:\n\n", bold(section));
+            let _ = write!(text, "\n{}:\n\n", bold(section));
         }
-        text += &format!("   {:<29} {}\n", command.name, command.about);
+        let _ = writeln!(text, "   {:<29} {}", command.name, command.about);
     }
-    text + &format!("\nUse '{program} help <command>' to learn more about a specific command\n")
+    let _ = writeln!(
+        text,
+        "\nUse '{program} help <command>' to learn more about a specific command"
+    );
+    text
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ const STANDARD: &str = "-";
 pub(super) fn export(call: &Call<'_>) -> Result<(), Ending> {
     const NAME: &str = "export_definitions";
     let target = call.arguments.word(0);
+    check_format(call, NAME)?;
     if target == STANDARD {
         let mut client = call.connect(NAME)?;
         let mut output = io::stdout().lock();
@@ -101,6 +102,7 @@ pub(super) fn import(call: &Call<'_>) -> Result<(), Ending> {
         let reason = format!("Bad argument: File {file} does not exist");
         return Err(refused(call, NAME, reason));
     }
+    check_format(call, NAME)?;
     let mut client = call.connect(NAME)?;
     let mut definitions = String::new();
     let (banner, read) = match source {
@@ -124,6 +126,17 @@ pub(super) fn import(call: &Call<'_>) -> Result<(), Ending> {
         .map_err(|lost| call.lost(NAME, lost))?;
     let report = report.as_str().unwrap_or_default().to_owned();
     call.say(&format!("Imported: {report}"))
+}
+
+/// JSON is the only form.
+fn check_format(call: &Call<'_>, name: &str) -> Result<(), Ending> {
+    match call.arguments.text("format") {
+        None | Some("json") => Ok(()),
+        Some(other) => {
+            let reason = format!("Bad argument: format {other} is not supported");
+            Err(refused(call, name, reason))
+        }
+    }
 }
 
 fn refused(call: &Call<'_>, name: &str, reason: String) -> Ending {

@@ -109,6 +109,7 @@ pub(crate) fn run(
 }
 
 /// Say why it failed, in the words of RabbitMQ's tool, and end with its code.
+#[expect(clippy::unnecessary_wraps, reason = "as every run of the program ends")]
 fn end(ending: &Ending) -> Result<Exit, Failure> {
     // With standard error gone, the exit code still tells.
     let _ = io::stderr().write_all(ending.text.as_bytes());
@@ -316,7 +317,7 @@ impl Call<'_> {
                 printer.finish()?;
             }
             Show::SecondValue { otherwise } => {
-                self.show_second(name, client, request, otherwise)?
+                self.show_second(name, client, request, otherwise)?;
             }
             Show::Status => {
                 let status = client.ask(request, no_rows)?;

@@ -11,6 +11,7 @@ use super::failure::Refusal;
 use super::plan::{Asked, Plan, Show};
 
 /// The plan for a command of a user's name and perhaps a password.
+#[expect(clippy::unnecessary_wraps, reason = "as every plan is had")]
 pub(super) fn plan(
     banner: String,
     arguments: &Arguments,

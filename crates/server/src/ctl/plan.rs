@@ -52,6 +52,7 @@ pub(crate) enum Asked {
 
 pub(super) type Planned = Result<Plan, Refusal>;
 
+#[expect(clippy::unnecessary_wraps, reason = "as every plan is had")]
 pub(super) fn plan(banner: impl Into<String>, request: Request, show: Show) -> Planned {
     Ok(Plan {
         banner: Some(banner.into()),
@@ -103,47 +104,6 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
             Request::Stop,
             Show::Ended,
         ),
-        "purge_queue" => plan(
-            format!(
-                "Purging queue '{}' in vhost '{}' ...",
-                first(),
-                arguments.vhost()
-            ),
-            Request::PurgeQueue {
-                vhost: arguments.vhost(),
-                queue: first(),
-            },
-            Show::Done,
-        ),
-        "delete_queue" => delete_queue(arguments),
-        "close_connection" => plan(
-            format!(
-                "Closing connection {}, reason: {}...",
-                first(),
-                arguments.word(1)
-            ),
-            Request::CloseConnection {
-                pid: first(),
-                reason: arguments.word(1),
-            },
-            Show::Done,
-        ),
-        "close_all_connections" => close_all_connections(arguments),
-        "close_all_user_connections" => plan(
-            format!(
-                "Closing connections of user {}, reason: {}...",
-                first(),
-                arguments.word(1)
-            ),
-            Request::CloseConnections {
-                vhost: None,
-                user: Some(first()),
-                limit: None,
-                delay_milliseconds: 0,
-                reason: arguments.word(1),
-            },
-            Show::Done,
-        ),
         "trace_on" => trace("Starting", "enabled", arguments.vhost(), |vhost| {
             Request::StartTracing { vhost }
         }),
@@ -174,6 +134,7 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
             Request::ListGlobalParameters,
             whole(&["name", "value"]),
         ),
+        _ if name.ends_with("_queue") || name.starts_with("close_") => operation(name, arguments),
         _ if name.starts_with("list_") => lists::list(name, arguments),
         _ if name.contains("polic") => policy(name, arguments),
         _ if name.contains("vhost") => vhost(name, arguments),
@@ -200,6 +161,54 @@ pub(crate) fn json_argument(name: &str) -> Option<usize> {
         "set_user_limits" | "set_global_parameter" => Some(1),
         "set_policy" | "set_operator_policy" => Some(2),
         _ => None,
+    }
+}
+
+/// What is done to queues and connections.
+fn operation(name: &str, arguments: &Arguments) -> Planned {
+    let first = || arguments.word(0);
+    match name {
+        "purge_queue" => plan(
+            format!(
+                "Purging queue '{}' in vhost '{}' ...",
+                first(),
+                arguments.vhost()
+            ),
+            Request::PurgeQueue {
+                vhost: arguments.vhost(),
+                queue: first(),
+            },
+            Show::Done,
+        ),
+        "delete_queue" => delete_queue(arguments),
+        "close_connection" => plan(
+            format!(
+                "Closing connection {}, reason: {}...",
+                first(),
+                arguments.word(1)
+            ),
+            Request::CloseConnection {
+                pid: first(),
+                reason: arguments.word(1),
+            },
+            Show::Done,
+        ),
+        "close_all_connections" => close_all_connections(arguments),
+        _ => plan(
+            format!(
+                "Closing connections of user {}, reason: {}...",
+                first(),
+                arguments.word(1)
+            ),
+            Request::CloseConnections {
+                vhost: None,
+                user: Some(first()),
+                limit: None,
+                delay_milliseconds: 0,
+                reason: arguments.word(1),
+            },
+            Show::Done,
+        ),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::cell::Cell;
+use super::cell::{Cell, atom};
 
 /// A form of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,10 +122,8 @@ impl<W: Write> Printer<W> {
             Format::Table if is_empty && !self.layout.streamed => writeln!(self.output)?,
             Format::Table | Format::Csv => {}
             Format::Json if is_empty && self.layout.streamed => writeln!(self.output, "[\n]")?,
-            Format::Json if is_empty => writeln!(self.output, "[]")?,
-            Format::Json => writeln!(self.output, "]")?,
-            Format::Erlang if is_empty => writeln!(self.output, "[]")?,
-            Format::Erlang => writeln!(self.output, "]")?,
+            Format::Json | Format::Erlang if is_empty => writeln!(self.output, "[]")?,
+            Format::Json | Format::Erlang => writeln!(self.output, "]")?,
             Format::PrettyTable if is_empty => {}
             Format::PrettyTable => self.pretty()?,
         }
@@ -167,7 +165,7 @@ impl<W: Write> Printer<W> {
                 } else {
                     cell.clone()
                 };
-                text += &format!(" {cell}{space} {bar}");
+                text.extend([" ", &cell, &space, " ", bar]);
             }
             text + "\n"
         };
@@ -184,24 +182,16 @@ impl<W: Write> Printer<W> {
 
 /// Text as it may come to a terminal: a name can't break a line, nor tell the terminal what to do.
 fn visible(text: &str) -> String {
+    use std::fmt::Write;
     let mut visible = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() && letter != '\t' {
-            visible += &format!("\\{:03o}", u32::from(letter));
+            let _ = write!(visible, "\\{:03o}", u32::from(letter));
         } else {
             visible.push(letter);
         }
     }
     visible
-}
-
-/// The name of a column as an atom of Erlang.
-fn atom(name: &str) -> String {
-    if name.contains('-') {
-        format!("'{name}'")
-    } else {
-        name.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The text of `status`.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// What the node is and has, for people.
@@ -9,7 +11,7 @@ pub(super) fn text(status: &Value) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text += &format!("\u{1b}[1m{title}\u{1b}[0m\n\n");
+        let _ = write!(text, "\u{1b}[1m{title}\u{1b}[0m\n\n");
         for line in lines {
             text += line;
             text.push('\n');

@@ -74,12 +74,12 @@ impl<S: Store> Node<S> {
         vhost: &str,
         user: &str,
         consumer_cancel_notify: bool,
-        details: Arc::default(),
     ) -> Client {
         let user = Arc::new(self.broker.login(user, USER, true).unwrap());
         let peer = Peer {
             name: "test".to_owned(),
             consumer_cancel_notify,
+            details: Arc::default(),
         };
         let session = self.broker.open_session(user, vhost, peer).unwrap();
         Client {
