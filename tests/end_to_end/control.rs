@@ -345,8 +345,18 @@ fn vhosts_permissions_and_limits_are_set_without_a_restart() {
     control.output(&["clear_vhost_limits", "-p", "v1"]);
     let nothing = "Error:\nParameter does not exist\n";
     control.expect_failure(&["clear_vhost_limits", "-p", "v1"], 69, nothing);
+    control.output(&["set_vhost_tags", "v1", "c"]);
+    assert_eq!(
+        control.output(&["list_vhosts", "-s", "name", "description", "tags"]),
+        "/\t\t[]\nv1\tfirst\t[c]\n"
+    );
     control.output(&["delete_vhost", "v1"]);
     assert_eq!(control.run(&["delete_vhost", "v1"]).code, 65);
+    control.expect_failure(
+        &["set_vhost_tags", "v1", "c"],
+        65,
+        "Error:\nVirtual host \"v1\" does not exist\n",
+    );
 }
 
 #[test]
@@ -381,6 +391,22 @@ fn policies_and_parameters_are_set_and_cleared() {
             .output(&["list_operator_policies", "-s"])
             .starts_with("/\to\t")
     );
+    control.expect_failure(
+        &["set_parameter", "federation", "x", "{}"],
+        69,
+        "Error:\nValidation failed\n\ncomponent federation not found\n\n",
+    );
+    control.output(&[
+        "set_parameter",
+        "vhost-limits",
+        "limits",
+        "{\"max-queues\":5}",
+    ]);
+    assert_eq!(
+        control.output(&["list_parameters", "-s"]),
+        "vhost-limits\tlimits\t{\"max-queues\":5}\n"
+    );
+    control.output(&["clear_parameter", "vhost-limits", "limits"]);
     control.output(&["set_global_parameter", "a", "{\"b\":[1]}"]);
     assert_eq!(
         control.output(&["list_global_parameters", "-s"]),

@@ -117,6 +117,9 @@ def main():
     options = arguments()
     folder = tempfile.mkdtemp(prefix="ctl.")
     rabbitmq = brokers.RabbitMQ(os.path.join(folder, "rabbitmq"))
+    with open(os.path.join(rabbitmq.folder, "rabbitmq.conf"), "a") as file:
+        # The deliveries of the client stay unacknowledged for longer than scripts of frames take.
+        file.write("consumer_timeout = 1800000\n")
     leveret = brokers.Leveret(os.path.join(folder, "leveret"), options.leveret_bin)
     name = os.path.join(folder, "rabbitmqctl")
     os.symlink(os.path.abspath(options.leveret_bin), name)

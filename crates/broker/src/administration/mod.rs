@@ -38,6 +38,9 @@ pub enum AdministrationError {
     /// Limits are refused.
     #[error("{0}")]
     BadLimits(String),
+    /// A parameter is refused.
+    #[error("{0}")]
+    BadParameter(String),
     /// There is no parameter of that name.
     #[error("Parameter does not exist")]
     NoSuchParameter,

@@ -1,4 +1,4 @@
-//! Global parameters: names with JSON values that belong to no vhost (RabbitMQ's page "Parameters
+//! Parameters of vhosts, and global ones, which belong to none: names with JSON values (RabbitMQ's page "Parameters
 //! and Policies").
 
 use leveret_store::Ticket;
@@ -7,8 +7,36 @@ use serde_json::Value;
 use super::{AdministrationError, check_name};
 use crate::broker::Broker;
 use crate::definitions;
+use crate::vhost::{LIMITS, LIMITS_NAME};
 
 impl Broker {
+    /// Set a parameter of a vhost. Only the limits of the vhost can be set so: no other component is there to
+    /// understand one.
+    pub fn set_parameter(
+        &self,
+        vhost: &str,
+        (component, name): (&str, &str),
+        value: &Value,
+    ) -> Result<Ticket, AdministrationError> {
+        if (component, name) == (LIMITS, LIMITS_NAME) {
+            return self.set_vhost_limits(vhost, value);
+        }
+        let reason = format!("component {component} not found");
+        Err(AdministrationError::BadParameter(reason))
+    }
+
+    /// Delete a parameter of a vhost, whatever component it is for: an import may have brought it.
+    pub fn clear_parameter(
+        &self,
+        vhost: &str,
+        (component, name): (&str, &str),
+    ) -> Result<Ticket, AdministrationError> {
+        let found = self.vhost(vhost);
+        let found = found.filter(|vhost| vhost.parameter(component, name).is_some());
+        let vhost = found.ok_or(AdministrationError::NoSuchParameter)?;
+        Ok(vhost.delete_parameter(component, name)?)
+    }
+
     /// Set a global parameter, in place of its value if it has one.
     pub fn set_global_parameter(
         &self,

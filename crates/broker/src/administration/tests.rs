@@ -455,3 +455,33 @@ fn global_parameters_come_and_go_and_outlive_the_process() {
     let node = node.restart(0);
     assert_eq!(node.broker.list_global_parameters(), left);
 }
+
+#[test]
+fn parameters_and_tags_of_a_vhost_are_set_and_cleared() {
+    let node = node();
+    let broker = &node.broker;
+    let limits = ("vhost-limits", "limits");
+    broker
+        .set_parameter("v1", limits, &json!({"max-queues": 2}))
+        .unwrap();
+    let vhost = broker.vhost("v1").unwrap();
+    assert_eq!(vhost.limits().max_queues, Some(2));
+    assert!(matches!(
+        broker.set_parameter("v1", ("federation", "x"), &json!({})),
+        Err(AdministrationError::BadParameter(_))
+    ));
+    assert!(broker.set_parameter("nov", limits, &json!({})).is_err());
+    broker.clear_parameter("v1", limits).unwrap();
+    assert_eq!(vhost.limits().max_queues, None);
+    for vhost in ["v1", "nov"] {
+        assert!(matches!(
+            broker.clear_parameter(vhost, limits),
+            Err(AdministrationError::NoSuchParameter)
+        ));
+    }
+    broker.set_vhost_tags("v1", &["a".to_owned()]).unwrap();
+    assert!(broker.set_vhost_tags("nov", &[]).is_err());
+    let node = node.restart(0);
+    let metadata = node.broker.vhost("v1").unwrap().metadata();
+    assert_eq!(metadata["tags"], json!(["a"]));
+}

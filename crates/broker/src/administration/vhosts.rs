@@ -34,6 +34,24 @@ impl Broker {
         Ok(ticket)
     }
 
+    /// Replace a vhost's tags.
+    pub fn set_vhost_tags(
+        &self,
+        name: &str,
+        tags: &[String],
+    ) -> Result<Ticket, AdministrationError> {
+        let _turn = self.administration.lock();
+        let vhost = self.vhost(name);
+        let vhost = vhost.ok_or_else(|| AdministrationError::NoSuchVhost(name.to_owned()))?;
+        let mut metadata = vhost.metadata();
+        metadata.insert("tags".to_owned(), Value::from(tags));
+        let record = VhostRecord { metadata };
+        let change = definitions::put_vhost(name, &record);
+        let ticket = self.shared.store.change(vec![change])?;
+        vhost.set_metadata(record.metadata);
+        Ok(ticket)
+    }
+
     /// Delete a vhost with everything in it: queues and their messages, exchanges, bindings,
     /// policies, parameters, permissions. Its connections are closed with 320
     /// `CONNECTION_FORCED`.

@@ -16,13 +16,15 @@ mod request;
 mod serve;
 mod socket;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use self::columns::{
     BINDING_COLUMNS, CHANNEL_COLUMNS, CONNECTION_COLUMNS, CONSUMER_COLUMNS, EXCHANGE_COLUMNS,
     QUEUE_COLUMNS, VHOST_COLUMNS,
 };
 pub use self::reply::{Problem, Reply};
-pub use self::request::{Password, Request};
+pub use self::request::{Confidential, Request};
 pub(crate) use self::serve::{Listening, Operator, accept};
 pub(crate) use self::socket::Socket;
 pub use self::socket::SocketError;

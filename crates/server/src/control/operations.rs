@@ -54,7 +54,10 @@ pub(super) fn run(operator: &Operator, request: Request, answer: &mut Answer) ->
             operator.list_consumers(&vhost, &columns, answer)
         }
         Request::ExportDefinitions => operator.export_definitions(answer),
-        other => operator.change(other),
+        other => {
+            tracing::info!(request = ?other, "asked by an operator");
+            operator.change(other)
+        }
     }
 }
 
@@ -193,13 +196,20 @@ impl Operator {
                 self.kept(broker.set_vhost_limits(&vhost, &limits))
             }
             Request::ClearVhostLimits { vhost } => {
-                let found = self.node.broker.vhost(&vhost);
-                let is_set = |vhost: &Arc<Vhost>| vhost.parameter("vhost-limits", "limits");
-                if found.as_ref().and_then(is_set).is_none() {
-                    return Err(AdministrationError::NoSuchParameter.into());
-                }
-                self.kept(broker.clear_vhost_limits(&vhost))
+                self.kept(broker.clear_parameter(&vhost, ("vhost-limits", "limits")))
             }
+            Request::SetVhostTags { name, tags } => self.kept(broker.set_vhost_tags(&name, &tags)),
+            Request::SetParameter {
+                vhost,
+                component,
+                name,
+                value,
+            } => self.kept(broker.set_parameter(&vhost, (&component, &name), &value)),
+            Request::ClearParameter {
+                vhost,
+                component,
+                name,
+            } => self.kept(broker.clear_parameter(&vhost, (&component, &name))),
             Request::SetPolicy { .. } => self.set_policy(request),
             Request::ClearPolicy {
                 operator,
@@ -218,7 +228,7 @@ impl Operator {
                 self.kept(broker.clear_global_parameter(&name))
             }
             Request::ImportDefinitions { definitions } => {
-                let file = DefinitionsFile::parse(definitions.as_bytes())?;
+                let file = DefinitionsFile::parse(definitions.expose().as_bytes())?;
                 let report = broker.import_definitions(&file, None)?;
                 tracing::info!(%report, "definitions imported");
                 Ok(Value::from(report.to_string()))

@@ -85,7 +85,10 @@ impl From<AdministrationError> for Failed {
     fn from(error: AdministrationError) -> Self {
         use AdministrationError as Error;
         let problem = match &error {
-            Error::BadName | Error::BadLimits(_) | Error::VhostExists(_) => Problem::BadValue,
+            Error::BadName
+            | Error::BadLimits(_)
+            | Error::BadParameter(_)
+            | Error::VhostExists(_) => Problem::BadValue,
             Error::BadPattern(_) => Problem::BadPattern,
             Error::NoSuchParameter => Problem::NoSuchParameter,
             Error::NoSuchQueue { .. } => Problem::NoSuchQueue,

@@ -5,31 +5,31 @@ use serde_json::{Map, Value};
 
 use crate::config::Secret;
 
-/// A password on its way through the socket. No log shows it.
+/// A password, or text with hashes of some, on its way through the socket. No log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Password(pub Secret);
+pub struct Confidential(pub Secret);
 
-impl Password {
-    /// The password itself.
+impl Confidential {
+    /// The text itself.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-impl From<String> for Password {
+impl From<String> for Confidential {
     fn from(text: String) -> Self {
         Self(Secret::from(text))
     }
 }
 
-impl Serialize for Password {
+impl Serialize for Confidential {
     // The socket is the only place where requests are written to.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.expose())
     }
 }
 
-impl<'de> Deserialize<'de> for Password {
+impl<'de> Deserialize<'de> for Confidential {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::from)
     }
@@ -48,15 +48,24 @@ pub enum Request {
     /// End the process in good order. The answer comes at once, the end of the connection with that of the process.
     Stop,
     /// Add a user without permissions.
-    AddUser { name: String, password: Password },
+    AddUser {
+        name: String,
+        password: Confidential,
+    },
     /// Delete a user, and close its connections.
     DeleteUser { name: String },
     /// Give a user another password.
-    ChangePassword { name: String, password: Password },
+    ChangePassword {
+        name: String,
+        password: Confidential,
+    },
     /// Take a user's password away.
     ClearPassword { name: String },
     /// Would this password log the user in?
-    AuthenticateUser { name: String, password: Password },
+    AuthenticateUser {
+        name: String,
+        password: Confidential,
+    },
     /// Replace a user's tags.
     SetUserTags { name: String, tags: Vec<String> },
     /// Rows of name and tags.
@@ -132,6 +141,21 @@ pub enum Request {
     },
     /// Rows of vhost, name, pattern, apply-to, definition, priority.
     ListPolicies { operator: bool, vhost: String },
+    /// Replace a vhost's tags.
+    SetVhostTags { name: String, tags: Vec<String> },
+    /// Set a parameter of a vhost.
+    SetParameter {
+        vhost: String,
+        component: String,
+        name: String,
+        value: Value,
+    },
+    /// Delete a parameter of a vhost.
+    ClearParameter {
+        vhost: String,
+        component: String,
+        name: String,
+    },
     /// Rows of component, name, value.
     ListParameters { vhost: String },
     /// Set a global parameter.
@@ -184,5 +208,5 @@ pub enum Request {
     /// The node's definitions as JSON, in pieces: rows of one text.
     ExportDefinitions,
     /// Import definitions, as JSON; what was done, in a sentence.
-    ImportDefinitions { definitions: String },
+    ImportDefinitions { definitions: Confidential },
 }

@@ -20,6 +20,8 @@ pub(crate) enum Lost {
     Late,
     /// The connection broke.
     Broken(io::Error),
+    /// What was answered can't be written to where it is to go.
+    Output(io::Error),
     /// The broker has answered with a problem.
     Failed(Problem, String),
 }
@@ -88,7 +90,7 @@ impl Client {
                 return Err(Lost::Broken(io::ErrorKind::UnexpectedEof.into()));
             }
             match serde_json::from_slice(&answer).map_err(io::Error::from)? {
-                Reply::Row(values) => row(values)?,
+                Reply::Row(values) => row(values).map_err(Lost::Output)?,
                 Reply::Done(value) => return Ok(value),
                 Reply::Failed { problem, message } => return Err(Lost::Failed(problem, message)),
             }

@@ -301,6 +301,22 @@ pub(crate) const COMMANDS: &[Command] = &[
     ),
     command(
         PARAMETERS,
+        "clear_parameter",
+        "[--vhost <vhost>] <component_name> <name>",
+        "Clears a runtime parameter of a virtual host",
+        2,
+        Some(2),
+    ),
+    command(
+        PARAMETERS,
+        "set_parameter",
+        "[--vhost <vhost>] <component_name> <name> <value>",
+        "Sets a runtime parameter of a virtual host",
+        3,
+        Some(3),
+    ),
+    command(
+        PARAMETERS,
         "list_global_parameters",
         "[--no-table-headers] [--timeout <timeout>]",
         "Lists global runtime parameters",
@@ -410,6 +426,14 @@ pub(crate) const COMMANDS: &[Command] = &[
         "Sets virtual host limits",
         1,
         Some(1),
+    ),
+    command(
+        VHOSTS,
+        "set_vhost_tags",
+        "<vhost> <tag> [...]",
+        "Sets virtual host tags",
+        1,
+        None,
     ),
     command(
         VHOSTS,

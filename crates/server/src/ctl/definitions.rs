@@ -9,7 +9,7 @@ use leveret::control::Request;
 use serde_json::Value;
 
 use super::Call;
-use super::client::Lost;
+use super::client::{Client, Lost};
 use super::commands::Command;
 use super::failure::{Ending, Refusal};
 use crate::exit::Exit;
@@ -25,7 +25,7 @@ pub(super) fn export(call: &Call<'_>) -> Result<(), Ending> {
     if target == STANDARD {
         let mut client = call.connect(NAME)?;
         let mut output = io::stdout().lock();
-        let written = write_all(call, &mut client, &mut output);
+        let written = write_all(&mut client, &mut output);
         return written.map_err(|lost| call.lost(NAME, lost));
     }
     let path = Path::new(&target);
@@ -59,7 +59,7 @@ pub(super) fn export(call: &Call<'_>) -> Result<(), Ending> {
         .open(&beside)
         .map_err(failed)?;
     let mut output = BufWriter::new(file);
-    let written = write_all(call, &mut client, &mut output);
+    let written = write_all(&mut client, &mut output);
     let kept = written
         .map_err(|lost| call.lost(NAME, lost))
         .and_then(|()| {
@@ -75,11 +75,7 @@ pub(super) fn export(call: &Call<'_>) -> Result<(), Ending> {
     kept
 }
 
-fn write_all(
-    _call: &Call<'_>,
-    client: &mut super::Client,
-    output: &mut impl Write,
-) -> Result<(), Lost> {
+fn write_all(client: &mut Client, output: &mut impl Write) -> Result<(), Lost> {
     client.ask(&Request::ExportDefinitions, |row| {
         let pieces = row.iter().filter_map(Value::as_str);
         for piece in pieces {
@@ -87,8 +83,8 @@ fn write_all(
         }
         Ok(())
     })?;
-    output.write_all(b"\n")?;
-    Ok(output.flush()?)
+    let ended = output.write_all(b"\n").and_then(|()| output.flush());
+    ended.map_err(Lost::Output)
 }
 
 /// Import definitions from a file, or from standard input.
@@ -120,7 +116,9 @@ pub(super) fn import(call: &Call<'_>) -> Result<(), Ending> {
         let text = format!("Error:\nthe definitions cannot be read: {error}\n");
         return Err(Ending::new(Exit::Data, text));
     }
-    let request = Request::ImportDefinitions { definitions };
+    let request = Request::ImportDefinitions {
+        definitions: definitions.into(),
+    };
     let report = client
         .ask(&request, |_| Ok(()))
         .map_err(|lost| call.lost(NAME, lost))?;

@@ -133,9 +133,10 @@ pub(crate) fn ending(
             Exit::Unavailable,
             &format!("Virtual host {vhost} does not exist"),
         ),
-        Problem::NoSuchVhost if command == "clear_vhost_limits" => {
-            Ending::error(Exit::Unavailable, "Parameter does not exist")
-        }
+        Problem::NoSuchVhost if command == "set_vhost_tags" => Ending::error(
+            Exit::Data,
+            &format!("Virtual host \"{first}\" does not exist"),
+        ),
         Problem::NoSuchVhost | Problem::NoSuchQueue if command == "delete_queue" => {
             Ending::error(Exit::Usage, "Queue not found")
         }
@@ -154,10 +155,12 @@ pub(crate) fn ending(
             let reason = format!("Error: failed to authenticate user \"{first}\"\n{message}");
             Ending::error(Exit::Data, &reason)
         }
-        Problem::BadValue if command == "set_vhost_limits" => Ending::error(
-            Exit::Unavailable,
-            &format!("Validation failed\n\n{message}\n"),
-        ),
+        Problem::BadValue if matches!(command, "set_vhost_limits" | "set_parameter") => {
+            Ending::error(
+                Exit::Unavailable,
+                &format!("Validation failed\n\n{message}\n"),
+            )
+        }
         Problem::BadValue if command == "import_definitions" => Ending::error(Exit::Data, message),
         Problem::NoSuchQueue
         | Problem::BadPattern

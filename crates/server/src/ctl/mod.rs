@@ -261,7 +261,7 @@ impl Call<'_> {
         if self.arguments.is_quiet() || self.format.is_for_programs() {
             return Ok(());
         }
-        print(&format!("{banner}\n")).map_err(|error| self.lost("", Lost::Broken(error)))
+        print(&format!("{banner}\n")).map_err(|lost| self.lost("", lost))
     }
 
     fn show(
@@ -281,7 +281,10 @@ impl Call<'_> {
             }
             Show::Message(words) => {
                 let value = client.ask(request, no_rows)?;
-                let text = words.replace("{}", &value.to_string());
+                let text = match &value {
+                    Value::Null => words.to_string(),
+                    value => words.replace("{}", &value.to_string()),
+                };
                 match self.format {
                     Format::Json if name == "add_user" => {
                         let told = json!({"message": text, "node": self.node, "status": "ok"});
@@ -314,7 +317,7 @@ impl Call<'_> {
                     }
                     printer.row(&row)
                 })?;
-                printer.finish()?;
+                printer.finish().map_err(Lost::Output)?;
             }
             Show::SecondValue { otherwise } => {
                 self.show_second(name, client, request, otherwise)?;
@@ -344,7 +347,7 @@ impl Call<'_> {
         })?;
         if self.format != Format::Json {
             let text = second.as_deref().unwrap_or(otherwise);
-            return Ok(print(&format!("{text}\n"))?);
+            return print(&format!("{text}\n"));
         }
         match second {
             Some(value) if name == "list_vhost_limits" => {
@@ -360,7 +363,7 @@ impl Call<'_> {
 
     #[expect(clippy::unused_self, reason = "one of the ways in which a call writes")]
     fn object(&self, object: &Value) -> Result<(), Lost> {
-        Ok(print(&format!("{object}\n"))?)
+        print(&format!("{object}\n"))
     }
 
     /// The end of a command that could not be carried out.
@@ -380,8 +383,12 @@ impl Call<'_> {
             }
             Lost::Unreachable(error) => Ending::new(Exit::Unavailable, self.unreachable(&error)),
             // Whoever read the output has seen enough.
-            Lost::Broken(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Lost::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ending::new(Exit::Success, "")
+            }
+            Lost::Output(error) => {
+                let text = format!("Error:\nthe output cannot be written: {error}\n");
+                Ending::new(Exit::Io, text)
             }
             Lost::Broken(error) => Ending::new(
                 Exit::Software,
@@ -415,8 +422,8 @@ fn is_json_text(column: &str) -> bool {
     matches!(column, "definition" | "limits" | "value")
 }
 
-fn print(text: &str) -> io::Result<()> {
+fn print(text: &str) -> Result<(), Lost> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.flush()
+    let written = output.write_all(text.as_bytes());
+    written.and_then(|()| output.flush()).map_err(Lost::Output)
 }

@@ -112,6 +112,7 @@ pub(crate) fn of(name: &str, arguments: &Arguments, node: &str) -> Planned {
         }),
         "set_vm_memory_high_watermark" => set_memory_high_watermark(arguments, node),
         "set_disk_free_limit" => set_disk_free_limit(arguments, node),
+        "set_parameter" | "clear_parameter" => parameter(name, arguments),
         "set_global_parameter" => Ok(Plan {
             banner: Some(format!(
                 "Setting global runtime parameter \"{}\" to \"{}\" ...",
@@ -159,7 +160,7 @@ pub(crate) fn json_argument(name: &str) -> Option<usize> {
     match name {
         "set_vhost_limits" => Some(0),
         "set_user_limits" | "set_global_parameter" => Some(1),
-        "set_policy" | "set_operator_policy" => Some(2),
+        "set_policy" | "set_operator_policy" | "set_parameter" => Some(2),
         _ => None,
     }
 }
@@ -327,6 +328,36 @@ fn set_disk_free_limit(arguments: &Arguments, node: &str) -> Planned {
     }
 }
 
+fn parameter(command: &str, arguments: &Arguments) -> Planned {
+    let (component, name) = (arguments.word(0), arguments.word(1));
+    let (text, vhost) = (arguments.word(2), arguments.vhost());
+    if command == "clear_parameter" {
+        return plan(
+            format!(
+                "Clearing runtime parameter \"{name}\" for component \"{component}\" on vhost \"{vhost}\" ..."
+            ),
+            Request::ClearParameter {
+                vhost,
+                component,
+                name,
+            },
+            Show::Done,
+        );
+    }
+    plan(
+        format!(
+            "Setting runtime parameter \"{name}\" for component \"{component}\" to \"{text}\" in vhost \"{vhost}\" ..."
+        ),
+        Request::SetParameter {
+            vhost,
+            component,
+            name,
+            value: json_of(&text),
+        },
+        Show::Done,
+    )
+}
+
 fn user(name: &str, arguments: &Arguments) -> Planned {
     let first = arguments.word(0);
     match name {
@@ -436,6 +467,15 @@ fn vhost(name: &str, arguments: &Arguments) -> Planned {
                     name: first,
                     metadata,
                 },
+                Show::Done,
+            )
+        }
+        "set_vhost_tags" => {
+            let tags = arguments.rest().get(1..).unwrap_or_default().to_vec();
+            let shown = tags.join(", ");
+            plan(
+                format!("Setting tags for virtual host \"{first}\" to [{shown}] ..."),
+                Request::SetVhostTags { name: first, tags },
                 Show::Done,
             )
         }
