@@ -363,6 +363,34 @@ mod tests {
     }
 
     #[test]
+    fn the_control_command_has_a_grammar_of_its_own() {
+        let parsed = parsed("--data-dir d ctl -q list_queues --help -p v1 --no-such").unwrap();
+        let Command::Ctl { arguments } = parsed.command else {
+            panic!("another command");
+        };
+        let words = ["-q", "list_queues", "--help", "-p", "v1", "--no-such"];
+        assert_eq!(arguments, words);
+        assert_eq!(parsed.sources.flags.len(), 1);
+    }
+
+    #[test]
+    fn definitions_go_to_a_file_and_come_from_one() {
+        let words = |line: &str| match parsed(line).unwrap().command {
+            Command::Definitions(command) => command.words(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            words("definitions export f"),
+            ["export_definitions", "--", "f"]
+        );
+        assert_eq!(
+            words("definitions import -"),
+            ["import_definitions", "--", "-"]
+        );
+        assert!(usage("definitions export").contains("<FILE>"));
+    }
+
+    #[test]
     fn flags_stand_before_or_after_the_command() {
         let file = Some(PathBuf::from("a.toml"));
         assert_eq!(parsed("--config a.toml").unwrap().sources.file, file);

@@ -14,55 +14,55 @@ pub(crate) enum Takes {
 
 /// An option: its names, and what follows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Option_ {
+pub(crate) struct Switch {
     pub(crate) long: &'static str,
     pub(crate) short: Option<char>,
     pub(crate) takes: Takes,
 }
 
-const fn option(long: &'static str, short: Option<char>, takes: Takes) -> Option_ {
-    Option_ { long, short, takes }
+const fn switch(long: &'static str, short: Option<char>, takes: Takes) -> Switch {
+    Switch { long, short, takes }
 }
 
 /// Options of every command.
-const COMMON: &[Option_] = &[
-    option("node", Some('n'), Takes::Text),
-    option("vhost", Some('p'), Takes::Text),
-    option("timeout", Some('t'), Takes::Number),
-    option("formatter", None, Takes::Text),
-    option("quiet", Some('q'), Takes::Nothing),
-    option("silent", Some('s'), Takes::Nothing),
-    option("longnames", Some('l'), Takes::Nothing),
-    option("table-headers", None, Takes::Nothing),
-    option("no-table-headers", None, Takes::Nothing),
-    option("help", Some('?'), Takes::Nothing),
-    option("version", None, Takes::Nothing),
+const COMMON: &[Switch] = &[
+    switch("node", Some('n'), Takes::Text),
+    switch("vhost", Some('p'), Takes::Text),
+    switch("timeout", Some('t'), Takes::Number),
+    switch("formatter", None, Takes::Text),
+    switch("quiet", Some('q'), Takes::Nothing),
+    switch("silent", Some('s'), Takes::Nothing),
+    switch("longnames", Some('l'), Takes::Nothing),
+    switch("table-headers", None, Takes::Nothing),
+    switch("no-table-headers", None, Takes::Nothing),
+    switch("help", Some('?'), Takes::Nothing),
+    switch("version", None, Takes::Nothing),
     // Ours: where the broker is.
-    option("data-dir", None, Takes::Text),
-    option("socket", None, Takes::Text),
-    option("config", None, Takes::Text),
+    switch("data-dir", None, Takes::Text),
+    switch("socket", None, Takes::Text),
+    switch("config", None, Takes::Text),
 ];
 
 /// Options of some commands. That a command has none of them is not told by rabbitmqctl's grammar either: what it
 /// does not know is left alone.
-const SPECIAL: &[Option_] = &[
-    option("apply-to", None, Takes::Text),
-    option("default-queue-type", None, Takes::Text),
-    option("description", None, Takes::Text),
-    option("format", None, Takes::Text),
-    option("global", None, Takes::Nothing),
-    option("idempotent", None, Takes::Nothing),
-    option("if-empty", Some('e'), Takes::Nothing),
-    option("if-unused", Some('u'), Takes::Nothing),
-    option("limit", None, Takes::Number),
-    option("local", None, Takes::Nothing),
-    option("offline", None, Takes::Nothing),
-    option("online", None, Takes::Nothing),
-    option("per-connection-delay", None, Takes::Number),
-    option("priority", None, Takes::Number),
-    option("skip-if-unchanged", None, Takes::Nothing),
-    option("tags", None, Takes::Text),
-    option("user", None, Takes::Text),
+const SPECIAL: &[Switch] = &[
+    switch("apply-to", None, Takes::Text),
+    switch("default-queue-type", None, Takes::Text),
+    switch("description", None, Takes::Text),
+    switch("format", None, Takes::Text),
+    switch("global", None, Takes::Nothing),
+    switch("idempotent", None, Takes::Nothing),
+    switch("if-empty", Some('e'), Takes::Nothing),
+    switch("if-unused", Some('u'), Takes::Nothing),
+    switch("limit", None, Takes::Number),
+    switch("local", None, Takes::Nothing),
+    switch("offline", None, Takes::Nothing),
+    switch("online", None, Takes::Nothing),
+    switch("per-connection-delay", None, Takes::Number),
+    switch("priority", None, Takes::Number),
+    switch("skip-if-unchanged", None, Takes::Nothing),
+    switch("tags", None, Takes::Text),
+    switch("user", None, Takes::Text),
 ];
 
 /// A command line, read.
@@ -167,7 +167,7 @@ impl Arguments {
     }
 }
 
-fn find(name: &str) -> Option<&'static Option_> {
+fn find(name: &str) -> Option<&'static Switch> {
     let all = || COMMON.iter().chain(SPECIAL);
     if let Some(long) = name.strip_prefix("--") {
         return all().find(|option| option.long == long);

@@ -1,7 +1,7 @@
 //! `leveret ctl`: the control command, with rabbitmqctl's names, output and exit codes (RabbitMQ's page
 //! "rabbitmqctl"), so that operators' scripts go on working.
 //!
-//! Here are the words of the command line (`arguments`), the commands and their help (`commands`), what each asks of
+//! Here are the words of the command line (`arguments`), the commands and their help (`commands`, `table`), what each asks of
 //! the broker and how its answer is shown (`plan`, `lists`, `password`), the connection to the broker (`client`), the
 //! forms of output (`printer`, `cell`, `status`), and the words and codes of failures (`failure`). What a request does
 //! is the broker's (`leveret::control`).
@@ -17,6 +17,7 @@ mod password;
 mod plan;
 mod printer;
 mod status;
+mod table;
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
