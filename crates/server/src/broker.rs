@@ -216,7 +216,7 @@ impl Broker {
 
     /// From now on, memory is low from this watermark.
     pub fn set_memory_high_watermark(&self, watermark: Watermark) {
-        self.node.memory_limit.set(watermark);
+        resources::set_memory_watermark(&self.node, watermark);
     }
 
     /// Where metrics are served.

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::config::Watermark;
 
 /// Never reached: there is no limit.
@@ -14,12 +16,15 @@ const NO_LIMIT: u64 = u64::MAX;
 pub(crate) struct MemoryLimit {
     /// Octets; [`NO_LIMIT`] if there is no limit.
     high: AtomicU64,
+    /// Whether it was too much at the last look. Held while the alarm is raised or cleared for it.
+    pub(crate) is_low: Mutex<bool>,
 }
 
 impl MemoryLimit {
     pub(crate) fn new(watermark: Watermark) -> Self {
         let limit = Self {
             high: AtomicU64::new(NO_LIMIT),
+            is_low: Mutex::default(),
         };
         limit.set(watermark);
         limit

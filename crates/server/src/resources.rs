@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leveret_broker::Alarm;
 
+use crate::config::Watermark;
 use crate::memory::resident_memory;
 use crate::node::Node;
 
@@ -19,10 +20,9 @@ const PLENTY: u64 = 4 << 30;
 
 /// Watch for as long as the node runs.
 pub(crate) async fn watch(node: Arc<Node>) {
-    let mut memory_is_low = false;
     loop {
         let free = node.broker.check_store(node.time.now());
-        let left = watch_memory(&node, &mut memory_is_low);
+        let left = look_at_memory(&node);
         tokio::time::sleep(if free.min(left) < PLENTY {
             INTERVAL_WHEN_SCARCE
         } else {
@@ -32,9 +32,23 @@ pub(crate) async fn watch(node: Arc<Node>) {
     }
 }
 
-/// Raises or clears the alarm of memory; `is_low` says which it was last, as others may raise that alarm too. Returns
-/// the octets that are left.
-fn watch_memory(node: &Node, is_low: &mut bool) -> u64 {
+/// From now on memory is low from this watermark: whether it is so is known when this returns.
+pub(crate) fn set_memory_watermark(node: &Node, watermark: Watermark) {
+    node.memory_limit.set(watermark);
+    look_at_memory(node);
+}
+
+/// From now on the disk is low below so many octets: whether it is so is known when this returns.
+pub(crate) fn set_disk_free_limit(node: &Node, octets: u64) {
+    node.broker.store().set_disk_free_limit(octets);
+    node.broker.check_store(node.time.now());
+}
+
+/// Raises or clears the alarm of memory, if it is not as it was at the last look: others may raise that alarm too.
+/// Returns the octets that are left.
+fn look_at_memory(node: &Node) -> u64 {
+    let mut is_low = node.memory_limit.is_low.lock();
+    let is_low = &mut *is_low;
     let Some(high) = node.memory_limit.octets() else {
         if std::mem::take(is_low) {
             node.broker.clear_alarm(Alarm::Memory);

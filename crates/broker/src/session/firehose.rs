@@ -23,6 +23,14 @@ pub(super) const TRACE: &str = "amq.rabbitmq.trace";
 /// Octets of a routing key.
 const KEY_MAX: usize = 255;
 
+/// What became of a message, as its copy tells it.
+enum Traced {
+    /// A client published it, to queues of these names.
+    Published { queues: ArrayBuilder },
+    /// A client is given it.
+    Given { redelivered: bool },
+}
+
 impl Session {
     /// Is the vhost traced now?
     pub(super) fn note_tracing(&mut self) {
@@ -46,9 +54,7 @@ impl Session {
             queues.push(&RawValue::LongString(name.as_bytes()));
         }
         let exchange = message.exchange().to_vec();
-        self.trace(number, message, "publish", &exchange, |headers| {
-            headers.put(b"routed_queues", &RawValue::Array(queues.as_array()));
-        });
+        self.trace(number, message, &Traced::Published { queues }, &exchange);
     }
 
     /// As [`Session::handle_notices`], with a copy of each delivery that is sent at once. Apart, because what untraced
@@ -97,27 +103,23 @@ impl Session {
             return;
         };
         let name = queue.name().as_bytes();
-        self.trace(number, message, "deliver", name, |headers| {
-            headers.put(b"redelivered", &RawValue::I32(redelivered.into()));
-        });
+        self.trace(number, message, &Traced::Given { redelivered }, name);
     }
 
-    fn trace(
-        &mut self,
-        number: u16,
-        message: &Message,
-        action: &str,
-        of: &[u8],
-        more: impl FnOnce(&mut TableBuilder),
-    ) {
+    fn trace(&mut self, number: u16, message: &Message, what: &Traced, of: &[u8]) {
         if message.exchange() == TRACE.as_bytes() {
             return;
         }
-        let mut key = format!("{action}.").into_bytes();
+        let mut key = match what {
+            Traced::Published { .. } => b"publish.".to_vec(),
+            Traced::Given { .. } => b"deliver.".to_vec(),
+        };
         key.extend_from_slice(of);
         key.truncate(KEY_MAX);
         let mut headers = described(message, &self.shared.node);
-        more(&mut headers);
+        if let Traced::Given { redelivered } = what {
+            headers.put(b"redelivered", &RawValue::I32((*redelivered).into()));
+        }
         let text = |text: &str| text.as_bytes().to_vec();
         let (vhost, connection) = (text(self.vhost.name()), text(&self.peer.name));
         headers
@@ -125,6 +127,9 @@ impl Session {
             .put(b"connection", &RawValue::LongString(&connection))
             .put(b"channel", &RawValue::I32(number.into()))
             .put(b"user", &RawValue::LongString(self.user.name().as_bytes()));
+        if let Traced::Published { queues } = what {
+            headers.put(b"routed_queues", &RawValue::Array(queues.as_array()));
+        }
         // A copy that cannot be made is no reason to refuse the message.
         if let Some(copy) = copy_of(message, &key, headers)
             && let Err(error) = self.publish_copy(number, copy)
@@ -192,7 +197,10 @@ fn described(message: &Message, node: &str) -> TableBuilder {
 /// The properties that a message has, by the names and with the types that RabbitMQ gives them.
 fn described_properties(properties: &Properties<'_>) -> TableBuilder {
     let mut table = TableBuilder::new();
-    for (property, content) in properties.iter() {
+    // RabbitMQ gathers them from the front of a list.
+    let mut present: Vec<_> = properties.iter().collect();
+    present.reverse();
+    for (property, content) in present {
         let name: &[u8] = match property {
             Property::ClusterId => b"cluster_id",
             Property::AppId => b"app_id",

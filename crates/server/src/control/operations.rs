@@ -16,6 +16,7 @@ use super::request::Request;
 use super::serve::{Answer, Operator};
 use crate::config::Watermark;
 use crate::memory::total_memory;
+use crate::resources;
 
 /// What a request comes to.
 pub(super) type Outcome = Result<Value, Failed>;
@@ -332,7 +333,7 @@ impl Operator {
                 let watermark: Watermark = watermark
                     .parse()
                     .map_err(|error| Failed::new(Problem::BadValue, error))?;
-                self.node.memory_limit.set(watermark);
+                resources::set_memory_watermark(&self.node, watermark);
                 tracing::info!(%watermark, "memory watermark set");
                 Ok(Value::Null)
             }
@@ -350,7 +351,7 @@ impl Operator {
     }
 
     fn set_disk_free_limit(&self, octets: u64) -> Value {
-        self.node.broker.store().set_disk_free_limit(octets);
+        resources::set_disk_free_limit(&self.node, octets);
         tracing::info!(octets, "disk free limit set");
         Value::Null
     }
