@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
@@ -35,6 +36,9 @@ const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Octets of output above which a connection's socket is not read, as a multiple of the mark
 /// above which it gets no deliveries: replies must find room there too.
 const OUTPUT_MAX_FACTOR: usize = 4;
+
+/// One blocked connection may set aside this part of what all of them may.
+const BLOCKED_INPUT_SHARES: usize = 64;
 
 /// Why a broker can't start.
 #[derive(Debug, thiserror::Error)]
@@ -304,6 +308,8 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
             .limits
             .outbox_high_bytes
             .saturating_mul(OUTPUT_MAX_FACTOR),
+        blocked_input: AtomicUsize::new(0),
+        blocked_input_max: config.limits.blocked_input_bytes,
         stopping: watch::Sender::new(false),
         tasks,
     });
@@ -574,6 +580,7 @@ fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config 
         max_message_size: limits.max_message_size,
         // Eight of the largest messages at once.
         content_in_progress_max: limits.max_message_size.saturating_mul(8),
+        blocked_input_max: limits.blocked_input_bytes / BLOCKED_INPUT_SHARES,
         handshake_timeout: Duration::from_secs(limits.handshake_timeout_seconds),
         close_timeout: Duration::from_secs(limits.close_timeout_seconds),
         failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,6 +37,10 @@ pub(crate) struct Node {
     pub(crate) write_stall: Duration,
     /// Octets of output above which a connection's socket is not read.
     pub(crate) output_max: usize,
+    /// Octets that connections blocked by an alarm have set aside.
+    pub(crate) blocked_input: AtomicUsize,
+    /// How many they may be, until no more are read.
+    pub(crate) blocked_input_max: usize,
     /// True once the node has begun to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Connection tasks that run.

@@ -173,6 +173,11 @@ impl Channel {
             .collect()
     }
 
+    /// Whether anything is outstanding. What stands in front is.
+    pub(super) fn has_unacked(&self) -> bool {
+        !self.unacked.is_empty()
+    }
+
     /// The last delivery tag given.
     pub(super) fn last_tag(&self) -> u64 {
         self.last_tag

@@ -254,6 +254,11 @@ impl Session {
         &self.user
     }
 
+    /// Whether the client has deliveries that it has not settled.
+    pub fn has_outstanding(&self) -> bool {
+        self.channels.values().any(Channel::has_unacked)
+    }
+
     /// The client opens a channel: answered, or refused with 530 if its user has as many open as
     /// it may.
     pub fn open_channel(

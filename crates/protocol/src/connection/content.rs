@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use leveret_wire::{
-    BodyPart, ContentError, FRAME_HEADER_LEN, Message, cut_publish, method::connection,
-    parse_content_header,
+    BodyPart, ContentError, FRAME_HEADER_LEN, Message, cut_publish, parse_content_header,
 };
 
-use super::{Alarm, Connection, Phase, Step};
+use super::{Connection, Step, blocking::Alarm};
 use crate::{
     channel::ChannelState,
     config::BODY_SIZE_HARD_MAX,
     content::Content,
-    error::{ChannelError, ConnectionError, short_string},
+    error::{ChannelError, ConnectionError},
     event::{Event, Publish},
     method::BASIC,
 };
@@ -191,44 +190,6 @@ impl Connection {
         Err(ConnectionError::resource_error(format_args!(
             "half-received content on this connection exceeds {max} octets"
         )))
-    }
-
-    /// There is a resource alarm with `reason` (`low on memory`, `low on disk`, joined with ` & `).
-    /// The connection goes on until it publishes: then it gets `connection.blocked`, if it can take
-    /// it, and nothing more is read from it until [`unblock`](Self::unblock).
-    pub fn block(&mut self, reason: &str) {
-        if !matches!(self.alarm, Alarm::Blocking) {
-            self.alarm = Alarm::Raised {
-                reason: reason.to_owned(),
-            };
-        }
-    }
-
-    /// All alarms are over: what waited in the input can be polled for again.
-    pub fn unblock(&mut self) {
-        if matches!(
-            std::mem::replace(&mut self.alarm, Alarm::None),
-            Alarm::Blocking
-        ) {
-            self.excuse_silence();
-            if self.capabilities.connection_blocked && self.phase == Phase::Running {
-                let unblocked = connection::Unblocked {};
-                self.send_connection_method(connection::AMQPMethod::Unblocked(unblocked));
-            }
-        }
-    }
-
-    /// Content has come: during an alarm it is the last thing that was read.
-    fn block_publisher(&mut self) {
-        let Alarm::Raised { reason } = &self.alarm else {
-            return;
-        };
-        let reason = short_string(reason);
-        self.alarm = Alarm::Blocking;
-        if self.capabilities.connection_blocked {
-            let blocked = connection::Blocked { reason };
-            self.send_connection_method(connection::AMQPMethod::Blocked(blocked));
-        }
     }
 
     /// A soft error by the broker: `channel.close` goes out, and everything the client sends on the

@@ -80,7 +80,8 @@ impl Connection {
 
     /// The clocks of half-received content start anew.
     pub(super) fn restart_progress(&mut self, now: Duration) {
-        self.progress_stale = false;
+        // What was set aside has to be put back first, which the next poll does.
+        self.progress_stale = self.has_aside();
         self.channels.restart_progress(now);
     }
 
@@ -118,7 +119,7 @@ impl Connection {
         if progress_at + self.config.content_stall > now {
             return None;
         }
-        if !self.listens() || self.progress_stale {
+        if !self.listens() || self.progress_stale || self.is_blocked() {
             self.restart_progress(now);
             return None;
         }

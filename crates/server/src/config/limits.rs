@@ -69,6 +69,10 @@ pub struct Limits {
     pub message_memory_bytes: usize,
     /// Octets of messages that all x-recent-history exchanges together keep for queues bound later.
     pub history_memory_bytes: usize,
+    /// Octets that connections blocked by an alarm may together have set aside, so that the acks behind
+    /// their publishes are read: the alarm may wait for just those. One connection may have a 64th of
+    /// it. 0: acks wait like everything else, as in RabbitMQ.
+    pub blocked_input_bytes: usize,
     /// Octets of publishes that one uncommitted transaction may hold. More is 406.
     pub transaction_bytes: usize,
     /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
@@ -101,6 +105,7 @@ impl Default for Limits {
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
             history_memory_bytes: 64 << 20,
+            blocked_input_bytes: 64 << 20,
             transaction_bytes: 128 << 20,
             consumer_timeout_milliseconds: 1_800_000,
         }

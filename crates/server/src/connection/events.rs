@@ -29,7 +29,9 @@ impl Link<'_> {
         // What an alarm has stopped stands in the rest, and waits for no octet of the socket. To be noted now: the alarm
         // may be over before anything else is looked at.
         // Once the end has begun nothing is stopped any more, and the close-ok has to be read off the socket.
-        self.unparsed |= self.machine.is_blocked() && !self.machine.is_closing();
+        let reads_on = self.machine.wants_input();
+        self.unparsed |= self.machine.is_blocked() && !reads_on && !self.machine.is_closing();
+        self.count_aside();
         if let Some(session) = &mut self.session
             && let Err(error) = session.flush(&mut self.machine)
         {
