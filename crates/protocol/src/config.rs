@@ -1,9 +1,10 @@
 //! What the owner of the listener decides for every connection: offers, limits, times.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leveret_wire::FieldTable;
 
+use crate::limit::LimitCounts;
 use crate::negotiation::{ServerIdentity, server_properties};
 
 /// Largest body that any configuration can allow, in octets: 512 MiB, RabbitMQ's hard cap. A header
@@ -42,6 +43,8 @@ pub struct Config {
     pub failure_delay: Duration,
     /// How long content may stand half received without an octet more.
     pub content_stall: Duration,
+    /// Where limits that were met are counted.
+    pub limits_met: Arc<LimitCounts>,
 }
 
 impl Config {
@@ -76,6 +79,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(30),
             failure_delay: Duration::from_secs(3),
             content_stall: Duration::from_secs(60),
+            limits_met: Arc::default(),
         }
     }
 }

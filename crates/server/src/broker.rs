@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
-use leveret_protocol::{ServerIdentity, server_properties};
+use leveret_protocol::{LimitCounts, ServerIdentity, server_properties};
 use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -290,13 +290,17 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let (tasks, _) = watch::channel(0);
     let (wakes, bell) = Wakes::new().map_err(StartError::Wakes)?;
     let wakes = Arc::new(wakes);
+    let limits_met = Arc::new(LimitCounts::default());
     let node = Arc::new(Node {
         broker,
-        protocol: Arc::new(protocol_config(config, false)),
-        protocol_external: Arc::new(protocol_config(config, true)),
+        protocol: Arc::new(protocol_config(config, false, &limits_met)),
+        protocol_external: Arc::new(protocol_config(config, true, &limits_met)),
         clock: Clock::start(),
         time,
-        handshakes: Arc::new(Handshakes::new(config.limits.unauthenticated_connections)),
+        handshakes: Arc::new(Handshakes::new(
+            config.limits.unauthenticated_connections,
+            limits_met,
+        )),
         churn: Churn::default(),
         wakes: Arc::clone(&wakes),
         failed_logins: FailedLogins::new(config.limits.login_failures_per_second),
@@ -346,6 +350,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let source = Arc::new(metrics::Source {
         node,
         identity: identity(config, data_dir.clone()),
+        limits: config.limits.named(),
     });
     for address in &config.metrics_listen {
         let (listener, bound) = bind(address, &config.tcp).await?;
@@ -564,7 +569,11 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
 }
 
 /// `external`: for a client whose certificate names a user.
-fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config {
+fn protocol_config(
+    config: &Config,
+    external: bool,
+    limits_met: &Arc<LimitCounts>,
+) -> leveret_protocol::Config {
     let limits = &config.limits;
     let identity = ServerIdentity {
         cluster_name: config.cluster_name.clone(),
@@ -585,6 +594,7 @@ fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config 
         close_timeout: Duration::from_secs(limits.close_timeout_seconds),
         failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),
         content_stall: Duration::from_secs(limits.content_stall_timeout_seconds),
+        limits_met: Arc::clone(limits_met),
         mechanisms: config
             .auth_mechanisms
             .iter()

@@ -28,7 +28,7 @@ mod transaction;
 
 use std::sync::Arc;
 
-use leveret_protocol::{ChannelError, ConnectionError};
+use leveret_protocol::{ChannelError, ConnectionError, Limit};
 use leveret_store::{Operation, Ticket};
 use leveret_wire::{AMQPClass, Message, method};
 use rustc_hash::FxHashMap;
@@ -274,7 +274,7 @@ impl Session {
             let text = format!(
                 "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
             );
-            return Err(ConnectionError::not_allowed(text));
+            return Err(ConnectionError::not_allowed(text).over(Limit::UserChannels));
         }
         self.channels.insert(number, Channel::default());
         self.counters.channels_opened.add(1);

@@ -13,8 +13,10 @@ use rustc_hash::FxHashMap;
 use super::{Connection, Phase, running::Settlement};
 use crate::{
     channel::{ChannelState, Channels},
+    content::Content,
     error::short_string,
     event::Event,
+    limit::Limit,
     method::{BASIC, Kind, PUBLISH},
 };
 
@@ -71,7 +73,7 @@ impl Place {
         if channels.state(channel) != ChannelState::Open {
             return Self::Ordered;
         }
-        match channels.content(channel).map(|content| content.remaining()) {
+        match channels.content(channel).map(Content::remaining) {
             None => Self::Between,
             Some(None) => Self::Header,
             Some(Some(octets)) => Self::Body(octets),
@@ -218,6 +220,9 @@ impl Connection {
                 return Some(settlement.into_event(channel));
             }
             let full = aside.len() + CHANNEL_COST + frame_len > self.config.blocked_input_max;
+            if full {
+                self.config.limits_met.count(Limit::BlockedInputBytes);
+            }
             if channel == 0 || full {
                 aside.stuck = true;
                 return None;

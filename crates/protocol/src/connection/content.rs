@@ -7,13 +7,14 @@ use leveret_wire::{
     BodyPart, ContentError, FRAME_HEADER_LEN, Message, cut_publish, parse_content_header,
 };
 
-use super::{Connection, Step, blocking::Alarm};
+use super::{Connection, Step, blocking::Alarm, broken_table};
 use crate::{
     channel::ChannelState,
     config::BODY_SIZE_HARD_MAX,
     content::Content,
     error::{ChannelError, ConnectionError},
     event::{Event, Publish},
+    limit::Limit,
     method::BASIC,
 };
 
@@ -111,6 +112,7 @@ impl Connection {
             return Err(ConnectionError::frame_error(format_args!(
                 "content body size {body_size} exceeds maximum allowed size {BODY_SIZE_HARD_MAX}"
             ))
+            .over(Limit::MessageSize)
             .at(class, method));
         }
         if !content.discarded {
@@ -126,6 +128,7 @@ impl Connection {
         let error = ChannelError::precondition_failed(format_args!(
             "message size {body_size} is larger than configured max size {max}"
         ))
+        .over(Limit::MessageSize)
         .at(BASIC, 40);
         self.close_channel(channel, &error);
         Event::ChannelFailed(channel, error)
@@ -189,7 +192,8 @@ impl Connection {
         }
         Err(ConnectionError::resource_error(format_args!(
             "half-received content on this connection exceeds {max} octets"
-        )))
+        ))
+        .over(Limit::ContentInProgress))
     }
 
     /// A soft error by the broker: `channel.close` goes out, and everything the client sends on the
@@ -197,6 +201,7 @@ impl Connection {
     /// Without effect unless the channel is open, so it is sent once.
     pub fn close_channel(&mut self, channel: u16, error: &ChannelError) {
         if self.can_send(channel) {
+            self.count_limit(error.limit);
             self.send_channel_close(channel, error);
             self.channels
                 .start_closing(channel, ChannelState::ClosingByServer);
@@ -266,7 +271,7 @@ fn expected_body() -> ConnectionError {
 /// Deviation from RabbitMQ, which fails with 541: the peer is told what is wrong.
 fn undecodable_properties(error: &ContentError) -> ConnectionError {
     match error {
-        ContentError::Headers(_) => ConnectionError::syntax_error(error),
+        ContentError::Headers(table) => broken_table(ConnectionError::syntax_error(error), table),
         _ => ConnectionError::frame_error(error),
     }
 }

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Buf, BytesMut};
 use leveret_wire::{
     Excerpt, FRAME_OVERHEAD, FieldTable, Frame, FrameError, FrameHeader, FrameKind, MethodError,
-    OutputBuffer, cut,
+    OutputBuffer, TableError, cut,
 };
 
 use self::blocking::{Alarm, Aside};
@@ -27,6 +27,7 @@ use crate::{
     error::ConnectionError,
     event::Event,
     heartbeat::Heartbeat,
+    limit::Limit,
     method,
     negotiation::{ClientCapabilities, HANDSHAKE_PAYLOAD_MAX},
 };
@@ -287,7 +288,7 @@ impl Connection {
             self.phase,
             Phase::PeerClosing { .. } | Phase::Closing { .. }
         );
-        let event = (!is_closing).then(|| self.fail(ConnectionError::frame_error(error), now));
+        let event = (!is_closing).then(|| self.fail(no_frame(error), now));
         // A frame of an unknown type is whole, so one can read on behind it; after a wrong size or
         // end octet nobody knows where the next frame starts.
         let frame_len = match error {
@@ -422,7 +423,9 @@ impl Connection {
 fn undecodable(error: &MethodError) -> ConnectionError {
     let (class, method) = error.method_id();
     match error {
-        MethodError::FieldTable { .. } => ConnectionError::syntax_error(error),
+        MethodError::FieldTable { error: table, .. } => {
+            broken_table(ConnectionError::syntax_error(error), table)
+        }
         MethodError::UnknownMethod { .. } => ConnectionError::not_implemented(error),
         // RabbitMQ names no method here.
         MethodError::Utf8 { .. } => return ConnectionError::frame_error(error),
@@ -431,6 +434,25 @@ fn undecodable(error: &MethodError) -> ConnectionError {
         }
     }
     .at(class, method)
+}
+
+/// The hard error for octets that are no frame.
+fn no_frame(error: &FrameError) -> ConnectionError {
+    let refused = ConnectionError::frame_error(error);
+    match error {
+        FrameError::TooLarge { .. } => refused.over(Limit::FrameMax),
+        FrameError::BadEnd { .. } | FrameError::UnknownType { .. } => refused,
+    }
+}
+
+/// The error for a field table, with the limit if that is what it breaks.
+fn broken_table(refused: ConnectionError, error: &TableError) -> ConnectionError {
+    match error {
+        TableError::TooDeep { .. } | TableError::TooManyEntries { .. } => {
+            refused.over(Limit::FieldTable)
+        }
+        _ => refused,
+    }
 }
 
 /// The hard error for a frame that is legal by itself but not here.

@@ -20,6 +20,7 @@ use crate::{
     credentials::Secret,
     error::ConnectionError,
     event::Event,
+    limit::Limit,
     method::{BASIC, Kind, NACK, QOS, REJECT, strip_line_breaks},
 };
 
@@ -107,7 +108,8 @@ impl Connection {
         }
         Err(ConnectionError::not_allowed(format_args!(
             "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
-        )))
+        ))
+        .over(Limit::ChannelMax))
     }
 
     fn on_method(

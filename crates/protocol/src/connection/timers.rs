@@ -10,6 +10,7 @@ use crate::{
     error::ConnectionError,
     event::{Event, LostReason},
     heartbeat::Due,
+    limit::Limit,
 };
 
 impl Connection {
@@ -126,7 +127,8 @@ impl Connection {
         let stall = self.config.content_stall.as_secs();
         let error = ConnectionError::resource_error(format_args!(
             "content on channel {channel} made no progress for {stall} s"
-        ));
+        ))
+        .over(Limit::ContentStall);
         let (class, method) = self.channels.content(channel)?.opened_by;
         Some(self.fail(error.at(class, method), now))
     }
@@ -138,6 +140,9 @@ impl Connection {
     }
 
     fn lose(&mut self, reason: LostReason) -> Event {
+        if matches!(reason, LostReason::HandshakeTimeout { .. }) {
+            self.count_limit(Some(Limit::HandshakeTimeout));
+        }
         self.phase = Phase::Finished;
         Event::Lost(reason)
     }

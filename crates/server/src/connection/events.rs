@@ -199,7 +199,8 @@ impl Link<'_> {
                 self.machine.accept_open();
             }
             Err(refused) => {
-                let error = ConnectionError::not_allowed(&refused);
+                let mut error = ConnectionError::not_allowed(&refused);
+                error.limit = refused.limit();
                 let error = match refused {
                     OpenRefused::NoVhost(_)
                     | OpenRefused::NoAccess { .. }

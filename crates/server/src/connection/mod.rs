@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use leveret_broker::Session;
-use leveret_protocol::{Connection, LostReason};
+use leveret_protocol::{Connection, Limit, LostReason};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -247,6 +247,7 @@ impl Link<'_> {
             if !self.reading_paused {
                 self.reading_paused = true;
                 self.machine.pause_reading();
+                self.count_pause();
             }
             return Ok(0);
         }
@@ -284,6 +285,19 @@ impl Link<'_> {
         self.machine.wants_input()
             && self.machine.output().len() < self.node.output_max
             && self.session.as_mut().is_none_or(Session::wants_input)
+    }
+
+    /// The reading of the socket is paused: if a limit is the reason, it is counted.
+    fn count_pause(&mut self) {
+        let limits_met = &self.node.protocol.limits_met;
+        if !self.machine.is_running() || self.machine.is_blocked() {
+            return;
+        }
+        if self.machine.output().len() >= self.node.output_max {
+            limits_met.count(Limit::OutboxBytes);
+        } else if self.machine.wants_input() {
+            limits_met.count(Limit::UnsyncedBytes);
+        }
     }
 
     /// Whether a connection that an alarm blocks is read on for its settlements: it has something to settle, and there
@@ -362,6 +376,7 @@ impl Link<'_> {
                 .stalled_since
                 .map(|since| since + self.node.write_stall);
             if stall.is_some_and(|stall| stall <= now) {
+                self.node.protocol.limits_met.count(Limit::WriteStall);
                 return Err(End::WriteStalled);
             }
             let deadline = match (self.machine.poll_timeout(), stall) {

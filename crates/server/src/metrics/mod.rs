@@ -5,6 +5,7 @@
 //! and writes it down.
 
 mod families;
+mod limits;
 mod process;
 mod scrape;
 
@@ -26,6 +27,8 @@ pub(crate) use self::scrape::Identity;
 pub(crate) struct Source {
     pub(crate) node: Arc<Node>,
     pub(crate) identity: Identity,
+    /// The limits in force, by the keys of their settings.
+    pub(crate) limits: Vec<(&'static str, u64)>,
 }
 
 /// Serve metrics until the task is aborted.
