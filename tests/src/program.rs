@@ -87,6 +87,22 @@ impl Program {
         self.child.id()
     }
 
+    /// Resident memory in KiB, as Linux counts it.
+    #[track_caller]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let words = line.expect("a process has memory").trim();
+        words.trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Files and sockets that it has open.
+    #[track_caller]
+    pub fn open_files(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.unwrap().count()
+    }
+
     /// Wait until a line of the log holds `part`, and give it.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str) -> String {
