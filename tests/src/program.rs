@@ -10,8 +10,11 @@ use std::time::Instant;
 
 use crate::{Client, PATIENCE};
 
-/// The built binary: beside the folder that the test executable lies in.
+/// The built binary: what `LEVERET_BIN` names, or beside the folder that the test executable lies in.
 pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("LEVERET_BIN") {
+        return named.into();
+    }
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join(format!("leveret{}", std::env::consts::EXE_SUFFIX));

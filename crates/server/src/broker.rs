@@ -17,6 +17,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ConfigError, ControlSocket, ListenAddress, Tcp, Watermark};
 use crate::control::{self, Listening, Operator, SocketError};
 use crate::definitions::LoadError;
+use crate::folder::make_private;
 use crate::listener;
 use crate::logins::FailedLogins;
 use crate::memory::MemoryLimit;
@@ -506,6 +507,10 @@ fn open_folder(
     folder: PathBuf,
     config: &crate::config::StoreConfig,
 ) -> Result<Arc<dyn Store>, StartError> {
+    // It holds hashes of passwords. What stands in the way, the store says.
+    if let Err(error) = make_private(&folder) {
+        tracing::debug!(%error, "the data folder cannot be made");
+    }
     let mut options = Options::new(&folder);
     options.segment_bytes = config.segment_bytes;
     options.disk_free_limit = config.disk_free_limit;

@@ -24,6 +24,7 @@ mod broker;
 mod clock;
 mod connection;
 mod definitions;
+mod folder;
 mod listener;
 mod logins;
 mod memory;
