@@ -29,6 +29,30 @@ fn a_body_is_held_once_however_many_queues_have_it() {
     }
 }
 
+#[test]
+fn messages_sent_one_by_one_take_little_more_memory_than_they_are() {
+    // Both sides of where bodies are taken out of the read buffer by reference.
+    for (count, size) in [(2_000, 16 << 10), (500, 70_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::serve(folder.path(), &[]);
+        let mut client = program.client();
+        client.call(1, queue("q"));
+        client.confirm_select(1);
+        let before = program.resident_kib();
+        for number in 1..=count {
+            client.publish(1, &Publish::to_queue("q").body(vec![b'b'; size]));
+            client.expect_confirms(1, number, number);
+        }
+        let grown = program.resident_kib().saturating_sub(before);
+        let sent = count * size as u64 / 1024;
+        assert!(
+            grown > sent / 2,
+            "{grown} KiB for {sent} KiB: it is elsewhere"
+        );
+        assert!(grown < 3 * sent, "{grown} KiB for {sent} KiB");
+    }
+}
+
 /// Exchange `e{number}` with `e{number + 1}` as its alternate.
 fn with_alternate(number: u32) -> Declare {
     Declare {

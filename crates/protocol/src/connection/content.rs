@@ -19,8 +19,9 @@ use crate::{
 };
 
 /// Bodies from this many octets on are kept by reference to the read buffer; smaller ones are copied,
-/// because a reference would pin the whole buffer for them.
-const BY_REFERENCE_MIN: usize = 16 * 1024;
+/// because a reference keeps all of the buffer. What a publisher sends one by one may have a buffer for
+/// each: of 128 KiB or, with the beginning of a frame in it, nearly twice that.
+const BY_REFERENCE_MIN: usize = 64 * 1024;
 
 impl Connection {
     /// Takes a publish whose frames stand complete and side by side at the start of the input: one
