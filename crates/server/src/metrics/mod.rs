@@ -4,6 +4,7 @@
 //! Nothing is counted here: a scrape sums what connections, queues and the store have counted,
 //! and writes it down.
 
+mod bounded;
 mod families;
 mod limits;
 mod process;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::node::Node;
 
+use self::bounded::{Bounded, PATIENCE, PLACES};
 pub(crate) use self::process::{max_fds, open_fds};
 pub(crate) use self::scrape::Identity;
 
@@ -36,6 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, source: Arc<Source>) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .with_state(source);
+    let listener = Bounded::new(listener, PLACES, PATIENCE);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the metrics listener failed");
     }
