@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use leveret_tests::client::encoded;
 use leveret_tests::login::PROTOCOL_HEADER;
-use leveret_tests::requests::{cancel, consume, delete_queue, nack_up_to, queue};
+use leveret_tests::requests::{cancel, close_channel, consume, delete_queue, nack_up_to, queue};
 use leveret_tests::{Client, Method, PATIENCE, Program, Publish, Server};
 use leveret_wire::method::channel;
 
@@ -14,15 +14,6 @@ use leveret_wire::method::channel;
 const CHANNELS: u16 = 2_047;
 /// What memory may vary by, in KiB, without anything being kept.
 const NOISE: u64 = 16 << 10;
-
-fn close() -> channel::Close {
-    channel::Close {
-        reply_code: 200,
-        reply_text: "".into(),
-        class_id: 0,
-        method_id: 0,
-    }
-}
 
 /// Open all channels, consume on each, and close them.
 fn storm(client: &mut Client) {
@@ -32,7 +23,7 @@ fn storm(client: &mut Client) {
         requests.extend(encoded(number, &consume("q", "c").into_class()));
     }
     for number in 2..=CHANNELS {
-        requests.extend(encoded(number, &close().into_class()));
+        requests.extend(encoded(number, &close_channel().into_class()));
     }
     client.write(&requests);
     for number in 2..=CHANNELS {
@@ -127,7 +118,7 @@ fn a_client_that_undoes_all_it_does_holds_up_nobody() {
                 octets.extend(encoded(number, &consume(&name, "c").into_class()));
                 octets.extend(encoded(number, &cancel("c").into_class()));
                 octets.extend(encoded(number, &delete_queue(&name).into_class()));
-                octets.extend(encoded(number, &close().into_class()));
+                octets.extend(encoded(number, &close_channel().into_class()));
             }
             while !stop.load(Ordering::Relaxed) {
                 client.write(&octets);

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use leveret_tests::client::encoded;
 use leveret_tests::login::PROTOCOL_HEADER;
-use leveret_tests::requests::{cancel, consume, consume_no_ack, delete_queue, nack_up_to, queue};
+use leveret_tests::requests::{
+    cancel, close_channel, consume, consume_no_ack, delete_queue, nack_up_to, queue,
+};
 use leveret_tests::{Client, Method, Program, Publish};
 use leveret_wire::method::{basic, channel, queue as queues};
 
@@ -124,15 +126,6 @@ pub(crate) fn unacked(scene: &Scene) -> Vec<Line> {
     ]
 }
 
-fn close() -> channel::Close {
-    channel::Close {
-        reply_code: 200,
-        reply_text: "".into(),
-        class_id: 0,
-        method_id: 0,
-    }
-}
-
 /// All channels of eight connections opened and closed, for as long as a flood lasts.
 pub(crate) fn channel_storms(scene: &Scene) -> Vec<Line> {
     const CHANNELS: u16 = 2_047;
@@ -143,7 +136,7 @@ pub(crate) fn channel_storms(scene: &Scene) -> Vec<Line> {
         octets.extend(encoded(number, &channel::Open {}.into_class()));
     }
     for number in 1..=CHANNELS {
-        octets.extend(encoded(number, &close().into_class()));
+        octets.extend(encoded(number, &close_channel().into_class()));
     }
     let mut storm = || {
         for client in &mut clients {
@@ -258,7 +251,7 @@ pub(crate) fn undo(scene: &Scene) -> Vec<Line> {
         octets.extend(encoded(number, &consume(&name, "c").into_class()));
         octets.extend(encoded(number, &cancel("c").into_class()));
         octets.extend(encoded(number, &delete_queue(&name).into_class()));
-        octets.extend(encoded(number, &close().into_class()));
+        octets.extend(encoded(number, &close_channel().into_class()));
     }
     let mut round = || {
         client.write(&octets);

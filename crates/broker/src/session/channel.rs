@@ -173,9 +173,9 @@ impl Channel {
             .collect()
     }
 
-    /// Whether anything is outstanding. What stands in front is.
-    pub(super) fn has_unacked(&self) -> bool {
-        !self.unacked.is_empty()
+    /// How many are outstanding, with what was settled out of their order. What stands in front is outstanding.
+    pub(super) fn outstanding(&self) -> usize {
+        self.unacked.len()
     }
 
     /// The last delivery tag given.

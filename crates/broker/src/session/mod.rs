@@ -256,7 +256,17 @@ impl Session {
 
     /// Whether the client has deliveries that it has not settled.
     pub fn has_outstanding(&self) -> bool {
-        self.channels.values().any(Channel::has_unacked)
+        self.channels
+            .values()
+            .any(|channel| channel.outstanding() > 0)
+    }
+
+    /// How many deliveries the client may have to settle on a channel, or on all: an upper bound.
+    pub fn outstanding(&self, number: Option<u16>) -> usize {
+        match number {
+            Some(number) => self.channels.get(&number).map_or(0, Channel::outstanding),
+            None => self.channels.values().map(Channel::outstanding).sum(),
+        }
     }
 
     /// The client opens a channel: answered, or refused with 530 if its user has as many open as

@@ -430,9 +430,7 @@ impl Link<'_> {
         self.node
             .blocked_input
             .fetch_sub(self.aside, Ordering::Relaxed);
-        if let Some(session) = self.session.take() {
-            session.close();
-        }
+        self.end_session();
         // What is left to say to a peer that speaks something else.
         let mut last = Vec::new();
         if matches!(end, End::Lost(_)) {
