@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
-use leveret_protocol::{LimitCounts, ServerIdentity, server_properties};
+use leveret_protocol::LimitCounts;
 use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -23,6 +23,7 @@ use crate::logins::FailedLogins;
 use crate::memory::MemoryLimit;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
+use crate::offers::protocol_config;
 use crate::resources;
 use crate::timers;
 use crate::tls::{self, Certificates, TlsError};
@@ -37,9 +38,6 @@ const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Octets of output above which a connection's socket is not read, as a multiple of the mark
 /// above which it gets no deliveries: replies must find room there too.
 const OUTPUT_MAX_FACTOR: usize = 4;
-
-/// One blocked connection may set aside this part of what all of them may.
-const BLOCKED_INPUT_SHARES: usize = 64;
 
 /// Why a broker can't start.
 #[derive(Debug, thiserror::Error)]
@@ -570,42 +568,6 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
         rabbitmq_version: config.server.version.clone(),
         node: config.cluster_name.clone(),
         clock,
-    }
-}
-
-/// `external`: for a client whose certificate names a user.
-fn protocol_config(
-    config: &Config,
-    external: bool,
-    limits_met: &Arc<LimitCounts>,
-) -> leveret_protocol::Config {
-    let limits = &config.limits;
-    let identity = ServerIdentity {
-        cluster_name: config.cluster_name.clone(),
-        product: config.server.product.clone(),
-        version: config.server.version.clone(),
-        ..ServerIdentity::default()
-    };
-    leveret_protocol::Config {
-        frame_max: limits.frame_max,
-        channel_max: limits.channel_max,
-        heartbeat: limits.heartbeat_seconds,
-        server_properties: server_properties(&identity),
-        max_message_size: limits.max_message_size,
-        // Eight of the largest messages at once.
-        content_in_progress_max: limits.max_message_size.saturating_mul(8),
-        blocked_input_max: limits.blocked_input_bytes / BLOCKED_INPUT_SHARES,
-        handshake_timeout: Duration::from_secs(limits.handshake_timeout_seconds),
-        close_timeout: Duration::from_secs(limits.close_timeout_seconds),
-        failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),
-        content_stall: Duration::from_secs(limits.content_stall_timeout_seconds),
-        limits_met: Arc::clone(limits_met),
-        mechanisms: config
-            .auth_mechanisms
-            .iter()
-            .filter(|name| external || *name != "EXTERNAL")
-            .cloned()
-            .collect(),
     }
 }
 

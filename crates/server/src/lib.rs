@@ -30,6 +30,7 @@ mod logins;
 mod memory;
 mod metrics;
 mod node;
+mod offers;
 mod proxy;
 mod resources;
 mod timers;
