@@ -18,6 +18,7 @@ mod end_to_end {
     mod administration;
     mod alarms;
     mod alternate_exchange;
+    mod amplification;
     mod auto_delete;
     mod backlog;
     mod bindings;
@@ -46,6 +47,7 @@ mod end_to_end {
     mod hard_errors;
     mod heartbeats;
     mod hostile_input;
+    mod limits;
     mod login;
     mod login_limits;
     mod memory;
@@ -68,9 +70,11 @@ mod end_to_end {
     mod routing_topic;
     mod settle;
     mod shutdown;
+    mod silent_peers;
     mod slow_consumer;
     mod soft_errors;
     mod store_tools;
+    mod storms;
     mod tls;
     mod tls_clients;
     mod tls_files;

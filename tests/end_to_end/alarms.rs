@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use leveret::Alarm;
 use leveret_tests::frame::HEARTBEAT;
 use leveret_tests::metrics::Scrape;
-use leveret_tests::requests::{consume_no_ack, durable_queue, queue};
+use leveret_tests::requests::{ack, consume, consume_no_ack, durable_queue, prefetch, queue};
 use leveret_tests::{Client, Login, PATIENCE, Publish, Server};
 use leveret_wire::method::{connection, queue as queues};
 
@@ -141,6 +141,111 @@ fn a_blocked_connection_gets_deliveries() {
     server.running().broker().clear_alarm(Alarm::Memory);
     expect_unblocked(&mut client);
     client.expect_bodies(2, &["waits"]);
+}
+
+/// A worker on one connection: it has as many messages of `work` as its prefetch allows, publishes to `done` on the
+/// same channel, and hears that it is blocked.
+fn blocked_worker(server: &Server) -> Client {
+    let mut worker = server.client();
+    worker.call(1, queue("work"));
+    worker.call(1, queue("done"));
+    for number in 0..10 {
+        worker.publish_text(1, "work", &number.to_string());
+    }
+    worker.call(1, prefetch(2));
+    worker.call(1, consume("work", "c"));
+    worker.expect_bodies(1, &["0", "1"]);
+    server.running().broker().raise_alarm(Alarm::Memory);
+    heard(&mut worker);
+    worker.publish_text(1, "done", "result 0");
+    expect_blocked(&mut worker, "low on memory");
+    worker
+}
+
+#[test]
+fn a_blocked_worker_goes_on_consuming_and_its_results_wait() {
+    let server = Server::build(|builder| builder.metrics_listen("127.0.0.1:0".parse().unwrap()));
+    let mut worker = blocked_worker(&server);
+    // Each ack stands behind a publish of its channel.
+    worker.send(1, ack(1));
+    for number in 1..9 {
+        worker.publish_text(1, "done", &format!("result {number}"));
+        worker.send(1, ack(number + 1));
+        worker.expect_bodies(1, &[&(number + 1).to_string()]);
+    }
+    let mut watcher = server.client();
+    assert_eq!(watcher.counts(1, "work"), (0, 1));
+    assert_eq!(watcher.counts(1, "done"), (0, 0));
+    let scrape = Scrape::of(server.metrics_address());
+    assert!(scrape.value("leveret_blocked_input_bytes") > 0.0);
+    server.running().broker().clear_alarm(Alarm::Memory);
+    expect_unblocked(&mut worker);
+    worker.expect_quiet(1);
+    let results: Vec<String> = (0..9).map(|number| format!("result {number}")).collect();
+    assert_eq!(watcher.drain(1, "done"), results);
+    let scrape = Scrape::of(server.metrics_address());
+    assert!(scrape.value("leveret_blocked_input_bytes") < 1.0);
+}
+
+#[test]
+fn what_a_blocked_worker_sends_is_set_aside_up_to_a_limit() {
+    let server = Server::build(|builder| {
+        builder
+            .metrics_listen("127.0.0.1:0".parse().unwrap())
+            .configure(|config| config.limits.blocked_input_bytes = 64 * 10_000)
+    });
+    let mut worker = blocked_worker(&server);
+    for _ in 0..3 {
+        worker.publish(1, &Publish::to_queue("done").body(vec![b'x'; 5_000]));
+    }
+    worker.send(1, ack(1));
+    let began = Instant::now();
+    let met = || Scrape::of(server.metrics_address()).limit_met("blocked_input_bytes");
+    while met() < 1.0 {
+        assert!(began.elapsed() < PATIENCE, "the limit is not met");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let scrape = Scrape::of(server.metrics_address());
+    assert!(scrape.value("leveret_blocked_input_bytes") <= 10_000.0);
+    let mut watcher = server.client();
+    assert_eq!(watcher.counts(1, "work"), (8, 1));
+    server.running().broker().clear_alarm(Alarm::Memory);
+    expect_unblocked(&mut worker);
+    worker.expect_bodies(1, &["2"]);
+    assert_eq!(watcher.counts(1, "done"), (4, 0));
+}
+
+#[test]
+fn acks_wait_like_everything_else_where_nothing_may_be_set_aside() {
+    let server =
+        Server::build(|builder| builder.configure(|config| config.limits.blocked_input_bytes = 0));
+    let mut worker = blocked_worker(&server);
+    worker.send(1, ack(1));
+    let mut watcher = server.client();
+    assert_eq!(watcher.counts(1, "work"), (8, 1));
+    server.running().broker().clear_alarm(Alarm::Memory);
+    expect_unblocked(&mut worker);
+    worker.expect_bodies(1, &["2"]);
+    assert_eq!(watcher.counts(1, "done"), (1, 0));
+}
+
+#[test]
+fn a_blocked_worker_that_goes_away_leaves_nothing_set_aside() {
+    let server = Server::build(|builder| builder.metrics_listen("127.0.0.1:0".parse().unwrap()));
+    let mut worker = blocked_worker(&server);
+    worker.publish_text(1, "done", "lost with its connection");
+    worker.send(1, ack(1));
+    worker.expect_bodies(1, &["2"]);
+    drop(worker);
+    let began = Instant::now();
+    let aside = || Scrape::of(server.metrics_address()).value("leveret_blocked_input_bytes");
+    while aside() > 0.0 {
+        assert!(began.elapsed() < PATIENCE, "something is still set aside");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut watcher = server.client();
+    assert_eq!(watcher.counts(1, "work"), (9, 0));
+    assert_eq!(watcher.counts(1, "done"), (0, 0));
 }
 
 #[test]

@@ -44,7 +44,11 @@ fn root() -> &'static Path {
 }
 
 fn document() -> String {
-    fs::read_to_string(root().join("docs/compliance.md")).unwrap()
+    page("docs/compliance.md")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
 }
 
 /// Every test below a folder.
@@ -218,6 +222,20 @@ fn faults(document: &str) -> Vec<String> {
 fn every_behaviour_has_a_state_and_a_test_that_exists() {
     let faults = faults(&document());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_tests_that_the_page_on_security_names_exist() {
+    let mut tests = Tests::default();
+    let mut named = 0;
+    for (number, line) in page("docs/security.md").lines().enumerate() {
+        for reference in references(line) {
+            named += 1;
+            let checked = tests.check(reference);
+            assert_eq!(checked, Ok(()), "docs/security.md:{}", number + 1);
+        }
+    }
+    assert!(named > 50, "only {named} tests are named");
 }
 
 #[test]

@@ -358,3 +358,37 @@ fn who_closes_in_order_did_not_go_unexpectedly() {
     let line = program.wait_for_line("closed the socket unexpectedly");
     assert!(line.contains("WARN"), "{line}");
 }
+
+#[test]
+fn a_new_data_folder_and_a_new_backup_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let around = tempfile::tempdir().unwrap();
+    let (data, copy) = (around.path().join("data"), around.path().join("copy"));
+    let program = Program::serve(&data, &[]);
+    let folders = [&data, &copy].map(|folder| folder.to_str().unwrap());
+    let backup = run(&["store", "backup", folders[0], folders[1]]);
+    assert!(backup.status.success(), "{backup:?}");
+    for folder in [&data, &copy] {
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+    drop(program);
+}
+
+#[test]
+fn names_from_clients_make_no_lines_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::serve(folder.path(), &[]);
+    let mut client = program.client();
+    let publish = Publish::to("no\n2026-01-01T00:00:00Z  WARN forged: x", "k");
+    client.publish(1, &publish);
+    let _: leveret_wire::method::channel::Close = client.expect(1);
+    program.wait_for_line(r"no\n2026");
+    program.signal("TERM");
+    let (_, log) = program.wait();
+    assert!(
+        !log.iter()
+            .any(|line| line.contains("forged") && line.starts_with("2026-01-01T00"))
+    );
+}

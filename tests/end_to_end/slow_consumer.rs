@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use leveret_tests::client::encoded;
+use leveret_tests::metrics::Scrape;
 use leveret_tests::requests::{bind, consume, consume_no_ack, exchange, nack_up_to, queue};
 use leveret_tests::{Client, Method, PATIENCE, Publish, Server};
 use leveret_wire::method::basic::Get;
@@ -109,7 +110,9 @@ fn it_goes_on_when_it_reads_again() {
 #[test]
 fn a_consumer_that_never_reads_is_dropped_in_the_end() {
     let server = Server::build(|builder| {
-        builder.configure(|config| config.limits.write_stall_timeout_seconds = 1)
+        builder
+            .metrics_listen("127.0.0.1:0".parse().unwrap())
+            .configure(|config| config.limits.write_stall_timeout_seconds = 1)
     });
     let mut publisher = server.client();
     publisher.call(1, queue("q"));
@@ -121,11 +124,13 @@ fn a_consumer_that_never_reads_is_dropped_in_the_end() {
     );
     wait_until_all_is_back(&mut publisher, "q");
     drop(stuck);
+    let scrape = Scrape::of(server.metrics_address());
+    assert!(scrape.limit_met("write_stall_timeout_seconds") >= 1.0);
 }
 
 #[test]
 fn a_client_that_reads_no_answers_is_not_read() {
-    let server = Server::start();
+    let server = Server::build(|builder| builder.metrics_listen("127.0.0.1:0".parse().unwrap()));
     let mut other = server.client();
     other.call(1, queue("q"));
     other.publish(1, &Publish::to_queue("q").body(vec![0; 100_000]));
@@ -168,6 +173,8 @@ fn a_client_that_reads_no_answers_is_not_read() {
         before < 1_000,
         "{before} answers of 100 kB for a client that reads none"
     );
+    let scrape = Scrape::of(server.metrics_address());
+    assert!(scrape.limit_met("outbox_high_bytes") >= 1.0);
     // Others are served meanwhile.
     other.call(1, queue("other"));
     other.publish_text(1, "other", "m");

@@ -69,6 +69,18 @@ impl Scrape {
         *value
     }
 
+    /// How often clients came up against the limit of this name.
+    #[track_caller]
+    pub fn limit_met(&self, limit: &str) -> f64 {
+        let labels = format!("{{limit=\"{limit}\"}}");
+        let samples = self.samples();
+        let found = samples.iter().find(|(name, found, _)| {
+            *name == "leveret_limits_met_total" && *found == labels.as_str()
+        });
+        let (_, _, value) = found.unwrap_or_else(|| panic!("no limit {limit}"));
+        *value
+    }
+
     /// The labels of the only sample of a name, as written.
     #[track_caller]
     pub fn labels(&self, name: &str) -> &str {

@@ -10,8 +10,11 @@ use std::time::Instant;
 
 use crate::{Client, PATIENCE};
 
-/// The built binary: beside the folder that the test executable lies in.
+/// The built binary: what `LEVERET_BIN` names, or beside the folder that the test executable lies in.
 pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("LEVERET_BIN") {
+        return named.into();
+    }
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join(format!("leveret{}", std::env::consts::EXE_SUFFIX));
@@ -85,6 +88,22 @@ impl Program {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Resident memory in KiB, as Linux counts it.
+    #[track_caller]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let words = line.expect("a process has memory").trim();
+        words.trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Files and sockets that it has open.
+    #[track_caller]
+    pub fn open_files(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.unwrap().count()
     }
 
     /// Wait until a line of the log holds `part`, and give it.

@@ -209,6 +209,14 @@ pub fn reject(tag: u64, requeue: bool) -> basic::Reject {
     }
 }
 
+/// channel.close, in good order.
+pub fn close_channel() -> channel::Close {
+    channel::Close {
+        reply_code: 200,
+        ..channel::Close::default()
+    }
+}
+
 impl Client {
     /// Open a channel.
     #[track_caller]
@@ -219,13 +227,7 @@ impl Client {
     /// Close a channel.
     #[track_caller]
     pub fn close_channel(&mut self, channel: u16) {
-        self.call(
-            channel,
-            channel::Close {
-                reply_code: 200,
-                ..channel::Close::default()
-            },
-        );
+        self.call(channel, close_channel());
     }
 
     /// Close the connection, and see TCP end.

@@ -323,6 +323,17 @@ impl Broker {
         self.shared.memory.used()
     }
 
+    /// Octets of deliveries that wait for the sockets of their consumers.
+    pub fn outbox_bytes(&self) -> usize {
+        let mailboxes = self.shared.connections.mailboxes();
+        mailboxes.iter().map(|mailbox| mailbox.outstanding()).sum()
+    }
+
+    /// Octets that exchanges of type x-recent-history keep.
+    pub fn history_memory(&self) -> usize {
+        self.shared.histories.used()
+    }
+
     /// The node's limits.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits

@@ -109,6 +109,11 @@ impl Mailbox {
         self.outstanding.load(Ordering::SeqCst) + staged < self.high
     }
 
+    /// Octets of deliveries pushed and not yet written to the socket.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
     /// Push a run of deliveries that costs `bytes`; gives the task to wake, if it sleeps.
     pub(crate) fn push_deliveries(
         &self,

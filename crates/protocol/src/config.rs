@@ -1,9 +1,10 @@
 //! What the owner of the listener decides for every connection: offers, limits, times.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leveret_wire::FieldTable;
 
+use crate::limit::LimitCounts;
 use crate::negotiation::{ServerIdentity, server_properties};
 
 /// Largest body that any configuration can allow, in octets: 512 MiB, RabbitMQ's hard cap. A header
@@ -30,6 +31,9 @@ pub struct Config {
     /// Most octets of half-received content that one connection may hold over all its channels; more
     /// is a hard 506. It bounds what interleaved publishes can pin.
     pub content_in_progress_max: u64,
+    /// Most octets that are set aside on one connection that a resource alarm blocks, so that the
+    /// settlements behind its publishes can be read; 0 reads nothing.
+    pub blocked_input_max: usize,
     /// How long a connection may take from its start to `connection.open-ok`.
     pub handshake_timeout: Duration,
     /// How long the peer's `connection.close-ok`, or its end of the TCP connection, is waited for. A
@@ -39,6 +43,8 @@ pub struct Config {
     pub failure_delay: Duration,
     /// How long content may stand half received without an octet more.
     pub content_stall: Duration,
+    /// Where limits that were met are counted.
+    pub limits_met: Arc<LimitCounts>,
 }
 
 impl Config {
@@ -52,6 +58,9 @@ impl Config {
     pub const MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
     /// Default of [`Config::content_in_progress_max`]: eight of the largest messages at once.
     pub const CONTENT_IN_PROGRESS_MAX: u64 = 8 * Self::MAX_MESSAGE_SIZE;
+    /// Default of [`Config::blocked_input_max`]: 1 MiB, what a client that heeds `connection.blocked`
+    /// has on its way when it hears of it.
+    pub const BLOCKED_INPUT_MAX: usize = 1 << 20;
 }
 
 impl Default for Config {
@@ -65,10 +74,12 @@ impl Default for Config {
             mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
             max_message_size: Self::MAX_MESSAGE_SIZE,
             content_in_progress_max: Self::CONTENT_IN_PROGRESS_MAX,
+            blocked_input_max: Self::BLOCKED_INPUT_MAX,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             failure_delay: Duration::from_secs(3),
             content_stall: Duration::from_secs(60),
+            limits_met: Arc::default(),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 
 use leveret_wire::{ShortString, method::AMQPClass};
 
+use crate::limit::Limit;
+
 /// Longest reply text in octets that a short string can carry (AMQP 0-9-1 section 4.2.5.3).
 const REPLY_TEXT_MAX: usize = 255;
 
@@ -119,6 +121,8 @@ pub struct ChannelError {
     pub class: u16,
     /// Method id of the method at fault; 0 if there is none.
     pub method: u16,
+    /// The limit that was met, if one was.
+    pub limit: Option<Limit>,
 }
 
 /// A hard error: `connection.close` is sent and the connection ends with all its channels.
@@ -134,6 +138,8 @@ pub struct ConnectionError {
     pub class: u16,
     /// Method id of the method at fault; 0 if there is none.
     pub method: u16,
+    /// The limit that was met, if one was.
+    pub limit: Option<Limit>,
 }
 
 /// One constructor for each code: the explanation goes in, the name is put before it.
@@ -157,6 +163,7 @@ macro_rules! common {
                 text: reply_text(code, explanation),
                 class: 0,
                 method: 0,
+                limit: None,
             }
         }
 
@@ -165,6 +172,13 @@ macro_rules! common {
         pub fn at(mut self, class: u16, method: u16) -> Self {
             self.class = class;
             self.method = method;
+            self
+        }
+
+        /// Says which limit was met.
+        #[must_use]
+        pub fn over(mut self, limit: Limit) -> Self {
+            self.limit = Some(limit);
             self
         }
 
@@ -222,12 +236,14 @@ impl From<ChannelError> for ConnectionError {
             text,
             class,
             method,
+            limit,
         } = error;
         Self {
             code,
             text,
             class,
             method,
+            limit,
         }
     }
 }

@@ -26,6 +26,7 @@ mod credentials;
 pub mod error;
 mod event;
 mod heartbeat;
+mod limit;
 mod method;
 mod negotiation;
 #[cfg(test)]
@@ -36,4 +37,5 @@ pub use connection::Connection;
 pub use credentials::{Credentials, Secret};
 pub use error::{ChannelError, ConnectionError, ReplyCode};
 pub use event::{Event, LostReason, Publish};
+pub use limit::{Limit, LimitCounts};
 pub use negotiation::{ClientCapabilities, ServerIdentity, server_properties};

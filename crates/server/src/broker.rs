@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use leveret_broker::{BrokerError, BrokerOptions, CloseReason};
-use leveret_protocol::{ServerIdentity, server_properties};
+use leveret_protocol::LimitCounts;
 use leveret_store::{EmbeddedStore, MemoryStore, Options, Store, StoreError, SyncMode};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -16,11 +17,13 @@ use crate::clock::{Clock, WallClock};
 use crate::config::{Config, ConfigError, ControlSocket, ListenAddress, Tcp, Watermark};
 use crate::control::{self, Listening, Operator, SocketError};
 use crate::definitions::LoadError;
+use crate::folder::make_private;
 use crate::listener;
 use crate::logins::FailedLogins;
 use crate::memory::MemoryLimit;
 use crate::metrics;
 use crate::node::{Churn, Handshakes, Node};
+use crate::offers::protocol_config;
 use crate::resources;
 use crate::timers;
 use crate::tls::{self, Certificates, TlsError};
@@ -286,13 +289,17 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let (tasks, _) = watch::channel(0);
     let (wakes, bell) = Wakes::new().map_err(StartError::Wakes)?;
     let wakes = Arc::new(wakes);
+    let limits_met = Arc::new(LimitCounts::default());
     let node = Arc::new(Node {
         broker,
-        protocol: Arc::new(protocol_config(config, false)),
-        protocol_external: Arc::new(protocol_config(config, true)),
+        protocol: Arc::new(protocol_config(config, false, &limits_met)),
+        protocol_external: Arc::new(protocol_config(config, true, &limits_met)),
         clock: Clock::start(),
         time,
-        handshakes: Arc::new(Handshakes::new(config.limits.unauthenticated_connections)),
+        handshakes: Arc::new(Handshakes::new(
+            config.limits.unauthenticated_connections,
+            limits_met,
+        )),
         churn: Churn::default(),
         wakes: Arc::clone(&wakes),
         failed_logins: FailedLogins::new(config.limits.login_failures_per_second),
@@ -304,6 +311,8 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
             .limits
             .outbox_high_bytes
             .saturating_mul(OUTPUT_MAX_FACTOR),
+        blocked_input: AtomicUsize::new(0),
+        blocked_input_max: config.limits.blocked_input_bytes,
         stopping: watch::Sender::new(false),
         tasks,
     });
@@ -340,6 +349,7 @@ async fn start(config: &Config, storage: Storage) -> Result<Broker, StartError> 
     let source = Arc::new(metrics::Source {
         node,
         identity: identity(config, data_dir.clone()),
+        limits: config.limits.named(),
     });
     for address in &config.metrics_listen {
         let (listener, bound) = bind(address, &config.tcp).await?;
@@ -495,6 +505,10 @@ fn open_folder(
     folder: PathBuf,
     config: &crate::config::StoreConfig,
 ) -> Result<Arc<dyn Store>, StartError> {
+    // It holds hashes of passwords. What stands in the way, the store says.
+    if let Err(error) = make_private(&folder) {
+        tracing::debug!(%error, "the data folder cannot be made");
+    }
     let mut options = Options::new(&folder);
     options.segment_bytes = config.segment_bytes;
     options.disk_free_limit = config.disk_free_limit;
@@ -554,36 +568,6 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
         rabbitmq_version: config.server.version.clone(),
         node: config.cluster_name.clone(),
         clock,
-    }
-}
-
-/// `external`: for a client whose certificate names a user.
-fn protocol_config(config: &Config, external: bool) -> leveret_protocol::Config {
-    let limits = &config.limits;
-    let identity = ServerIdentity {
-        cluster_name: config.cluster_name.clone(),
-        product: config.server.product.clone(),
-        version: config.server.version.clone(),
-        ..ServerIdentity::default()
-    };
-    leveret_protocol::Config {
-        frame_max: limits.frame_max,
-        channel_max: limits.channel_max,
-        heartbeat: limits.heartbeat_seconds,
-        server_properties: server_properties(&identity),
-        max_message_size: limits.max_message_size,
-        // Eight of the largest messages at once.
-        content_in_progress_max: limits.max_message_size.saturating_mul(8),
-        handshake_timeout: Duration::from_secs(limits.handshake_timeout_seconds),
-        close_timeout: Duration::from_secs(limits.close_timeout_seconds),
-        failure_delay: Duration::from_secs(limits.login_failure_delay_seconds),
-        content_stall: Duration::from_secs(limits.content_stall_timeout_seconds),
-        mechanisms: config
-            .auth_mechanisms
-            .iter()
-            .filter(|name| external || *name != "EXTERNAL")
-            .cloned()
-            .collect(),
     }
 }
 

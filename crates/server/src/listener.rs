@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use leveret_protocol::Limit;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::rustls;
 
@@ -133,10 +134,13 @@ impl Greeting<'_> {
         let mut stopping = self.node.stopping.subscribe();
         let patience = self.node.protocol.handshake_timeout;
         let over = tokio::select! {
-            greeted = tokio::time::timeout(patience, self.greet(stream)) => match greeted {
-                Ok(greeted) => return greeted,
-                Err(_) => "it took too long",
-            },
+            greeted = tokio::time::timeout(patience, self.greet(stream)) => {
+                if let Ok(greeted) = greeted {
+                    return greeted;
+                }
+                self.node.protocol.limits_met.count(Limit::HandshakeTimeout);
+                "it took too long"
+            }
             () = handshake.displaced.notified() => "others wait for its place",
             _ = stopping.wait_for(|stopping| *stopping) => "the broker stops",
         };

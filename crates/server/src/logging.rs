@@ -25,7 +25,7 @@ where
 {
     // The filter was read once already when the configuration was: it cannot be wrong here.
     let filter = EnvFilter::new(log.level.as_str());
-    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
+    let lines = fmt::layer().with_writer(OneLine(writer)).with_ansi(colours);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Json => lines
             .json()
@@ -35,6 +35,50 @@ where
         LogFormat::Text => lines.boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter))
+}
+
+/// Writes each event on one line: names from clients may hold anything, and must not look like events of their own.
+/// Colours are left alone; the layer takes those of others out.
+struct OneLine<W>(W);
+
+impl<'w, W: fmt::MakeWriter<'w>> fmt::MakeWriter<'w> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    /// Takes whole events, as the layer writes them.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = event.strip_suffix(b"\n").unwrap_or(event);
+        if !line.iter().copied().any(breaks_the_line) {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
+        let mut escaped = Vec::with_capacity(event.len() + 16);
+        for octet in line.iter().copied() {
+            if breaks_the_line(octet) {
+                escaped.extend(octet.escape_ascii());
+            } else {
+                escaped.push(octet);
+            }
+        }
+        escaped.extend_from_slice(event.get(line.len()..).unwrap_or_default());
+        self.0.write_all(&escaped)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Control characters but those that colour.
+fn breaks_the_line(octet: u8) -> bool {
+    const ESCAPE: u8 = 0x1b;
+    octet.is_ascii_control() && octet != ESCAPE
 }
 
 #[cfg(test)]
@@ -70,7 +114,7 @@ mod tests {
         let writer = page.clone();
         tracing::subscriber::with_default(subscriber(&log, false, move || writer.clone()), || {
             tracing::info!(port = 5672, name = ?"a\nb", "ready");
-            tracing::debug!("detail");
+            tracing::debug!(name = %"a\r\nb", "no {}", "\u{7}\n\u{1b}[31m");
         });
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -85,6 +129,15 @@ mod tests {
             "{lines:?}"
         );
         assert!(lines[0].contains(" INFO "), "{lines:?}");
+    }
+
+    #[test]
+    fn no_name_makes_a_line_of_its_own() {
+        let lines = logged("debug", LogFormat::Text);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].contains(r"no \x07\n"), "{lines:?}");
+        assert!(lines[1].ends_with(r"name=a\r\nb"), "{lines:?}");
+        assert!(!lines[1].contains('\u{1b}'), "{lines:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod addresses;
 mod cli;
 mod ctl;
 mod exit;
+mod folder;
 mod logging;
 mod perf;
 mod store_tools;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use leveret_protocol::{Limit, LimitCounts};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -37,6 +38,10 @@ pub(crate) struct Node {
     pub(crate) write_stall: Duration,
     /// Octets of output above which a connection's socket is not read.
     pub(crate) output_max: usize,
+    /// Octets that connections blocked by an alarm have set aside.
+    pub(crate) blocked_input: AtomicUsize,
+    /// How many they may be, until no more are read.
+    pub(crate) blocked_input_max: usize,
     /// True once the node has begun to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Connection tasks that run.
@@ -63,6 +68,7 @@ pub(crate) struct Churn {
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     limit: usize,
+    limits_met: Arc<LimitCounts>,
     waiting: Mutex<BTreeMap<u64, Arc<Notify>>>,
     next: AtomicU64,
 }
@@ -76,12 +82,18 @@ pub(crate) struct Handshake {
 }
 
 impl Handshakes {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, limits_met: Arc<LimitCounts>) -> Self {
         Self {
             limit,
+            limits_met,
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
         }
+    }
+
+    /// How many places are taken.
+    pub(crate) fn count(&self) -> usize {
+        self.waiting.lock().len()
     }
 
     /// Take a place; the oldest of too many loses his.
@@ -93,6 +105,7 @@ impl Handshakes {
             && let Some((_, oldest)) = waiting.pop_first()
         {
             oldest.notify_one();
+            self.limits_met.count(Limit::UnauthenticatedConnections);
         }
         waiting.insert(number, Arc::clone(&displaced));
         Handshake {
@@ -115,13 +128,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_handshake_makes_room() {
-        let handshakes = Arc::new(Handshakes::new(2));
+        let limits_met = Arc::new(LimitCounts::default());
+        let handshakes = Arc::new(Handshakes::new(2, Arc::clone(&limits_met)));
         let oldest = handshakes.enter();
         let second = handshakes.enter();
         let _third = handshakes.enter();
         oldest.displaced.notified().await;
+        assert_eq!(limits_met.of(Limit::UnauthenticatedConnections), 1);
         drop(oldest);
         drop(second);
-        assert_eq!(handshakes.waiting.lock().len(), 1);
+        assert_eq!(handshakes.count(), 1);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::StoreCommand;
 use crate::exit::{Exit, Failure};
+use crate::folder::make_private;
 
 /// Names of queues, by their numbers in the store: vhost and name.
 type Queues = BTreeMap<u64, (String, String)>;
@@ -159,6 +160,8 @@ fn message_line(stored: StoredMessage, queues: &Queues) -> Value {
 }
 
 fn backup(folder: &Path, target: &Path, out: &mut impl Write) -> Result<Exit, Ended> {
+    // What stands in the way, the copying says.
+    make_private(target).ok();
     let copied = back_up(folder, target)?;
     writeln!(
         out,

@@ -193,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn patterns_that_others_take_ages_for_are_answered() {
+        // With backtracking, each of these would take longer than the world is old.
+        let long = format!("{}!", "a".repeat(100_000));
+        for pattern in ["(a+)+$", "^(a|aa)+$", "^(a*)*b$", "(.*)*(.*)*x$"] {
+            assert!(
+                !Pattern::compile(pattern).unwrap().matches(&long),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
     fn what_cannot_be_asked_in_linear_time_is_refused() {
         for pattern in [
             "(?!amq).*",

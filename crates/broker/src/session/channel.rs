@@ -173,6 +173,11 @@ impl Channel {
             .collect()
     }
 
+    /// How many are outstanding, with what was settled out of their order. What stands in front is outstanding.
+    pub(super) fn outstanding(&self) -> usize {
+        self.unacked.len()
+    }
+
     /// The last delivery tag given.
     pub(super) fn last_tag(&self) -> u64 {
         self.last_tag

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leveret_protocol::Limit;
 use leveret_store::Ticket;
 use leveret_wire::method::basic;
 use leveret_wire::{AMQPClass, AMQPValue, FieldTable, type_name};
@@ -200,7 +201,8 @@ impl Session {
         if channel.consumers.len() >= limit {
             return Err(Failure::not_allowed(format!(
                 "reached maximum ({limit}) of consumers per channel"
-            )));
+            ))
+            .over(Limit::ConsumersPerChannel));
         }
         if asked.is_empty() {
             return Ok(generated_name("amq.ctag-")?.into());

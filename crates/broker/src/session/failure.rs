@@ -1,6 +1,6 @@
 //! What a command can fail with.
 
-use leveret_protocol::{ChannelError, ConnectionError};
+use leveret_protocol::{ChannelError, ConnectionError, Limit};
 use leveret_store::StoreError;
 
 /// A command failed: its channel ends, or the whole connection does.
@@ -45,6 +45,14 @@ impl Failure {
 
     pub(crate) fn internal_error(text: String) -> Self {
         ConnectionError::internal_error(text).into()
+    }
+
+    /// Say which limit was met.
+    pub(crate) fn over(self, limit: Limit) -> Self {
+        match self {
+            Self::Channel(error) => Self::Channel(error.over(limit)),
+            Self::Connection(error) => Self::Connection(error.over(limit)),
+        }
     }
 
     /// Name the method at fault.

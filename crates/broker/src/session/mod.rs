@@ -28,7 +28,7 @@ mod transaction;
 
 use std::sync::Arc;
 
-use leveret_protocol::{ChannelError, ConnectionError};
+use leveret_protocol::{ChannelError, ConnectionError, Limit};
 use leveret_store::{Operation, Ticket};
 use leveret_wire::{AMQPClass, Message, method};
 use rustc_hash::FxHashMap;
@@ -254,6 +254,21 @@ impl Session {
         &self.user
     }
 
+    /// Whether the client has deliveries that it has not settled.
+    pub fn has_outstanding(&self) -> bool {
+        self.channels
+            .values()
+            .any(|channel| channel.outstanding() > 0)
+    }
+
+    /// How many deliveries the client may have to settle on a channel, or on all: an upper bound.
+    pub fn outstanding(&self, number: Option<u16>) -> usize {
+        match number {
+            Some(number) => self.channels.get(&number).map_or(0, Channel::outstanding),
+            None => self.channels.values().map(Channel::outstanding).sum(),
+        }
+    }
+
     /// The client opens a channel: answered, or refused with 530 if its user has as many open as
     /// it may.
     pub fn open_channel(
@@ -269,7 +284,7 @@ impl Session {
             let text = format!(
                 "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
             );
-            return Err(ConnectionError::not_allowed(text));
+            return Err(ConnectionError::not_allowed(text).over(Limit::UserChannels));
         }
         self.channels.insert(number, Channel::default());
         self.counters.channels_opened.add(1);

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use leveret_protocol::ChannelError;
+use leveret_protocol::{ChannelError, Limit};
 
 use super::channel::{Channel, Held};
 use super::{Failure, Output, Session};
@@ -119,7 +119,9 @@ impl Session {
             self.end_channel(number, output)?;
             self.emit(
                 number,
-                Held::End(Some(ChannelError::precondition_failed(text))),
+                Held::End(Some(
+                    ChannelError::precondition_failed(text).over(Limit::ConsumerTimeout),
+                )),
                 output,
             );
         }

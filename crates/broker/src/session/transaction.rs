@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_protocol::{ConnectionError, Publish};
+use leveret_protocol::{ConnectionError, Limit, Publish};
 use leveret_store::Ticket;
 use leveret_wire::method::tx;
 use leveret_wire::{AMQPClass, Message};
@@ -119,7 +119,8 @@ impl Session {
         if transaction.bytes > limit {
             return Err(Failure::precondition_failed(format!(
                 "transaction is larger than configured max size {limit}"
-            )));
+            ))
+            .over(Limit::TransactionBytes));
         }
         transaction.publishes.push(HeldPublish {
             message,

@@ -1,5 +1,6 @@
 //! queue.bind, queue.unbind, exchange.bind and exchange.unbind.
 
+use leveret_protocol::Limit;
 use leveret_router::{BindError, Binding, Destination, Exchange, ExchangeKind};
 use leveret_store::Ticket;
 
@@ -54,7 +55,7 @@ impl Vhost {
                 "binding limit in vhost '{}' ({limit}) is reached",
                 self.name
             );
-            return Err(Failure::precondition_failed(text));
+            return Err(Failure::precondition_failed(text).over(Limit::BindingsPerVhost));
         }
         let added = topology
             .router

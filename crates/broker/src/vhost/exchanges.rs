@@ -1,5 +1,6 @@
 //! exchange.declare and exchange.delete.
 
+use leveret_protocol::Limit;
 use leveret_router::{Exchange, ExchangeKind};
 use leveret_store::Ticket;
 use leveret_wire::method::exchange::{Declare, Delete};
@@ -59,7 +60,7 @@ impl Vhost {
         let limit = self.shared.limits.exchanges_per_vhost;
         if topology.router.exchange_count() >= limit {
             let text = format!("cannot declare {what}: exchange limit ({limit}) is reached");
-            return Err(Failure::precondition_failed(text));
+            return Err(Failure::precondition_failed(text).over(Limit::ExchangesPerVhost));
         }
         let exchange = topology.under_policies(Exchange {
             name: name.to_owned(),

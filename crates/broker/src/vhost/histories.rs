@@ -41,6 +41,11 @@ impl HistoryMemory {
             .is_ok()
     }
 
+    /// Octets that are held.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
     fn give_back(&self, octets: usize) {
         self.used.fetch_sub(octets, Ordering::Relaxed);
     }

@@ -21,6 +21,7 @@ mod replies;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use leveret_protocol::Limit;
 use leveret_router::{
     BindError, Binding, Destination, Exchange, ExchangeKind, Removed, RouteRequest, RouteScratch,
     Routed, Router,
@@ -49,6 +50,18 @@ pub use self::parameters::VhostLimits;
 pub(crate) use self::parameters::{LIMITS, LIMITS_NAME, Parameters, read_limits};
 pub(crate) use self::queues::{QueueAccess, check_new_queue, generated_name};
 pub(crate) use self::replies::REPLY_TO;
+
+impl OpenRefused {
+    /// The limit that was met, if one was.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::NoVhost(_) | Self::NoAccess { .. } => None,
+            Self::TooManyConnections(_) => Some(Limit::Connections),
+            Self::UserFull { .. } => Some(Limit::UserConnections),
+            Self::VhostFull { .. } => Some(Limit::VhostConnections),
+        }
+    }
+}
 
 /// Why connection.open is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

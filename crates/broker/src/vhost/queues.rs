@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use leveret_protocol::Limit;
 use leveret_store::Ticket;
 use leveret_wire::AMQPValue;
 use leveret_wire::method::queue::Declare;
@@ -99,7 +100,7 @@ impl Vhost {
                 "cannot declare queue '{name}': queue limit in vhost '{}' ({limit}) is reached",
                 self.name
             );
-            return Err(Failure::precondition_failed(text));
+            return Err(Failure::precondition_failed(text).over(Limit::QueuesPerVhost));
         }
         authorise_dead_letters(name, declare, grant)?;
         let what = self.queue_text(name);

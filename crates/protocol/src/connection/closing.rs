@@ -15,7 +15,7 @@ use leveret_wire::{
 };
 
 use super::{Connection, Phase};
-use crate::{error::ConnectionError, event::Event};
+use crate::{error::ConnectionError, event::Event, limit::Limit};
 
 impl Connection {
     /// Ends the connection with an error of the broker's, or by force (320). Everything of the peer's
@@ -23,7 +23,10 @@ impl Connection {
     /// Without effect once an end has begun.
     pub fn close(&mut self, error: &ConnectionError, now: Duration) {
         match self.phase {
-            Phase::Header | Phase::Starting | Phase::Authenticating => self.phase = Phase::Finished,
+            Phase::Header | Phase::Starting | Phase::Authenticating => {
+                self.count_limit(error.limit);
+                self.phase = Phase::Finished;
+            }
             Phase::Tuning | Phase::Opening | Phase::VhostPending | Phase::Running => {
                 self.send_close(error, now);
             }
@@ -52,6 +55,7 @@ impl Connection {
         if matches!(self.phase, Phase::Opening | Phase::Running) {
             self.send_close(&error, now);
         } else {
+            self.count_limit(error.limit);
             self.phase = Phase::Ending {
                 until: now + self.config.failure_delay,
             };
@@ -61,8 +65,16 @@ impl Connection {
 
     /// Sends `connection.close` and waits for the answer.
     pub(super) fn send_close(&mut self, error: &ConnectionError, now: Duration) {
+        self.count_limit(error.limit);
         self.send_close_method(error);
         self.begin_closing(now);
+    }
+
+    /// A limit was met, or none.
+    pub(super) fn count_limit(&self, limit: Option<Limit>) {
+        if let Some(limit) = limit {
+            self.config.limits_met.count(limit);
+        }
     }
 
     pub(super) fn send_close_method(&mut self, error: &ConnectionError) {

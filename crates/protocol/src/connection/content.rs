@@ -4,23 +4,24 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use leveret_wire::{
-    BodyPart, ContentError, FRAME_HEADER_LEN, Message, cut_publish, method::connection,
-    parse_content_header,
+    BodyPart, ContentError, FRAME_HEADER_LEN, Message, cut_publish, parse_content_header,
 };
 
-use super::{Alarm, Connection, Phase, Step};
+use super::{Connection, Step, blocking::Alarm, broken_table};
 use crate::{
     channel::ChannelState,
     config::BODY_SIZE_HARD_MAX,
     content::Content,
-    error::{ChannelError, ConnectionError, short_string},
+    error::{ChannelError, ConnectionError},
     event::{Event, Publish},
+    limit::Limit,
     method::BASIC,
 };
 
 /// Bodies from this many octets on are kept by reference to the read buffer; smaller ones are copied,
-/// because a reference would pin the whole buffer for them.
-const BY_REFERENCE_MIN: usize = 16 * 1024;
+/// because a reference keeps all of the buffer. What a publisher sends one by one may have a buffer for
+/// each: of 128 KiB or, with the beginning of a frame in it, nearly twice that.
+const BY_REFERENCE_MIN: usize = 64 * 1024;
 
 impl Connection {
     /// Takes a publish whose frames stand complete and side by side at the start of the input: one
@@ -112,6 +113,7 @@ impl Connection {
             return Err(ConnectionError::frame_error(format_args!(
                 "content body size {body_size} exceeds maximum allowed size {BODY_SIZE_HARD_MAX}"
             ))
+            .over(Limit::MessageSize)
             .at(class, method));
         }
         if !content.discarded {
@@ -127,6 +129,7 @@ impl Connection {
         let error = ChannelError::precondition_failed(format_args!(
             "message size {body_size} is larger than configured max size {max}"
         ))
+        .over(Limit::MessageSize)
         .at(BASIC, 40);
         self.close_channel(channel, &error);
         Event::ChannelFailed(channel, error)
@@ -190,45 +193,8 @@ impl Connection {
         }
         Err(ConnectionError::resource_error(format_args!(
             "half-received content on this connection exceeds {max} octets"
-        )))
-    }
-
-    /// There is a resource alarm with `reason` (`low on memory`, `low on disk`, joined with ` & `).
-    /// The connection goes on until it publishes: then it gets `connection.blocked`, if it can take
-    /// it, and nothing more is read from it until [`unblock`](Self::unblock).
-    pub fn block(&mut self, reason: &str) {
-        if !matches!(self.alarm, Alarm::Blocking) {
-            self.alarm = Alarm::Raised {
-                reason: reason.to_owned(),
-            };
-        }
-    }
-
-    /// All alarms are over: what waited in the input can be polled for again.
-    pub fn unblock(&mut self) {
-        if matches!(
-            std::mem::replace(&mut self.alarm, Alarm::None),
-            Alarm::Blocking
-        ) {
-            self.excuse_silence();
-            if self.capabilities.connection_blocked && self.phase == Phase::Running {
-                let unblocked = connection::Unblocked {};
-                self.send_connection_method(connection::AMQPMethod::Unblocked(unblocked));
-            }
-        }
-    }
-
-    /// Content has come: during an alarm it is the last thing that was read.
-    fn block_publisher(&mut self) {
-        let Alarm::Raised { reason } = &self.alarm else {
-            return;
-        };
-        let reason = short_string(reason);
-        self.alarm = Alarm::Blocking;
-        if self.capabilities.connection_blocked {
-            let blocked = connection::Blocked { reason };
-            self.send_connection_method(connection::AMQPMethod::Blocked(blocked));
-        }
+        ))
+        .over(Limit::ContentInProgress))
     }
 
     /// A soft error by the broker: `channel.close` goes out, and everything the client sends on the
@@ -236,6 +202,7 @@ impl Connection {
     /// Without effect unless the channel is open, so it is sent once.
     pub fn close_channel(&mut self, channel: u16, error: &ChannelError) {
         if self.can_send(channel) {
+            self.count_limit(error.limit);
             self.send_channel_close(channel, error);
             self.channels
                 .start_closing(channel, ChannelState::ClosingByServer);
@@ -305,7 +272,7 @@ fn expected_body() -> ConnectionError {
 /// Deviation from RabbitMQ, which fails with 541: the peer is told what is wrong.
 fn undecodable_properties(error: &ContentError) -> ConnectionError {
     match error {
-        ContentError::Headers(_) => ConnectionError::syntax_error(error),
+        ContentError::Headers(table) => broken_table(ConnectionError::syntax_error(error), table),
         _ => ConnectionError::frame_error(error),
     }
 }

@@ -1,9 +1,10 @@
 //! The machine of one connection, seen from the server.
 //!
 //! This file holds the state and the questions one can ask. What drives it stands in its modules, by
-//! phase: `handshake` up to `open-ok`, `running` for frames in use, `content` for messages, `closing`
-//! for the end, `timers` for time; `replies` holds what the owner sends.
+//! phase: `handshake` up to `open-ok`, `running` for frames in use, `content` for messages, `blocking`
+//! for resource alarms, `closing` for the end, `timers` for time; `replies` holds what the owner sends.
 
+mod blocking;
 mod closing;
 mod content;
 mod handshake;
@@ -16,15 +17,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Buf, BytesMut};
 use leveret_wire::{
     Excerpt, FRAME_OVERHEAD, FieldTable, Frame, FrameError, FrameHeader, FrameKind, MethodError,
-    OutputBuffer, cut,
+    OutputBuffer, TableError, cut,
 };
 
+use self::blocking::{Alarm, Aside};
 use crate::{
     channel::{ChannelState, Channels},
     config::Config,
     error::ConnectionError,
     event::Event,
     heartbeat::Heartbeat,
+    limit::Limit,
     method,
     negotiation::{ClientCapabilities, HANDSHAKE_PAYLOAD_MAX},
 };
@@ -44,6 +47,10 @@ pub struct Connection {
     channels: Channels,
     heartbeat: Heartbeat,
     alarm: Alarm,
+    /// What came while the connection was blocked.
+    aside: Option<Box<Aside>>,
+    /// Whether a blocked connection is read for its settlements.
+    reads_aside: bool,
     /// `client-properties` of `start-ok`.
     client_properties: FieldTable,
     capabilities: ClientCapabilities,
@@ -100,18 +107,6 @@ enum Phase {
     Finished,
 }
 
-/// A resource alarm as it concerns this connection: only one that publishes is stopped.
-#[derive(Debug)]
-enum Alarm {
-    None,
-    /// There is an alarm, but no content has come since.
-    Raised {
-        reason: String,
-    },
-    /// Content has come during the alarm: nothing more is read.
-    Blocking,
-}
-
 /// What became of a frame.
 enum Step {
     /// It is done with; on to the next.
@@ -142,6 +137,8 @@ impl Connection {
             channels: Channels::default(),
             heartbeat: Heartbeat::default(),
             alarm: Alarm::None,
+            aside: None,
+            reads_aside: false,
             client_properties: FieldTable::default(),
             capabilities: ClientCapabilities::default(),
             mechanism: String::new(),
@@ -172,6 +169,7 @@ impl Connection {
             self.heartbeat.note_heard();
         }
         if self.progress_stale {
+            self.return_aside(input);
             self.restart_progress(now);
         }
         // Built where the caller wants it: an event is large next to what a hot one holds.
@@ -220,6 +218,7 @@ impl Connection {
 
     #[inline(never)]
     fn next_event(&mut self, input: &mut BytesMut, now: Duration) -> Option<Event> {
+        self.return_aside(input);
         if self.phase == Phase::Header {
             let header = *input.first_chunk()?;
             input.advance(header.len());
@@ -260,6 +259,9 @@ impl Connection {
         if self.ignores_input() {
             input.clear();
         }
+        if self.takes_aside() {
+            return self.take_past_publishes(input);
+        }
         None
     }
 
@@ -286,7 +288,7 @@ impl Connection {
             self.phase,
             Phase::PeerClosing { .. } | Phase::Closing { .. }
         );
-        let event = (!is_closing).then(|| self.fail(ConnectionError::frame_error(error), now));
+        let event = (!is_closing).then(|| self.fail(no_frame(error), now));
         // A frame of an unknown type is whole, so one can read on behind it; after a wrong size or
         // end octet nobody knows where the next frame starts.
         let frame_len = match error {
@@ -357,17 +359,12 @@ impl Connection {
     /// Whether the socket should be read now. If not, the owner owes an answer, or the connection is
     /// blocked or over; silence is not held against the peer meanwhile.
     pub fn wants_input(&self) -> bool {
-        self.parses() || (self.ignores_input() && !self.is_finished())
+        self.parses() || self.takes_aside() || (self.ignores_input() && !self.is_finished())
     }
 
     /// Whether the handshake is over and no end has begun: channels are in use.
     pub fn is_running(&self) -> bool {
         self.phase == Phase::Running
-    }
-
-    /// Whether the connection is held back by a resource alarm.
-    pub fn is_blocked(&self) -> bool {
-        matches!(self.alarm, Alarm::Blocking)
     }
 
     /// Whether any octet has come; a socket that closes before is a health check.
@@ -426,7 +423,9 @@ impl Connection {
 fn undecodable(error: &MethodError) -> ConnectionError {
     let (class, method) = error.method_id();
     match error {
-        MethodError::FieldTable { .. } => ConnectionError::syntax_error(error),
+        MethodError::FieldTable { error: table, .. } => {
+            broken_table(ConnectionError::syntax_error(error), table)
+        }
         MethodError::UnknownMethod { .. } => ConnectionError::not_implemented(error),
         // RabbitMQ names no method here.
         MethodError::Utf8 { .. } => return ConnectionError::frame_error(error),
@@ -435,6 +434,25 @@ fn undecodable(error: &MethodError) -> ConnectionError {
         }
     }
     .at(class, method)
+}
+
+/// The hard error for octets that are no frame.
+fn no_frame(error: &FrameError) -> ConnectionError {
+    let refused = ConnectionError::frame_error(error);
+    match error {
+        FrameError::TooLarge { .. } => refused.over(Limit::FrameMax),
+        FrameError::BadEnd { .. } | FrameError::UnknownType { .. } => refused,
+    }
+}
+
+/// The error for a field table, with the limit if that is what it breaks.
+fn broken_table(refused: ConnectionError, error: &TableError) -> ConnectionError {
+    match error {
+        TableError::TooDeep { .. } | TableError::TooManyEntries { .. } => {
+            refused.over(Limit::FieldTable)
+        }
+        _ => refused,
+    }
 }
 
 /// The hard error for a frame that is legal by itself but not here.

@@ -20,6 +20,7 @@ use crate::{
     credentials::Secret,
     error::ConnectionError,
     event::Event,
+    limit::Limit,
     method::{BASIC, Kind, NACK, QOS, REJECT, strip_line_breaks},
 };
 
@@ -107,7 +108,8 @@ impl Connection {
         }
         Err(ConnectionError::not_allowed(format_args!(
             "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
-        )))
+        ))
+        .over(Limit::ChannelMax))
     }
 
     fn on_method(
@@ -248,7 +250,7 @@ fn prefetch_size(class: u16, method: u16, arguments: &[u8]) -> Option<u32> {
 
 /// What a client says about deliveries. Much smaller than an [`Event`], which is made of it at the
 /// very end: moving half-written events about costs more than reading the frame.
-enum Settlement {
+pub(super) enum Settlement {
     Ack(Ack),
     Nack(Nack),
     Reject(Reject),
@@ -256,7 +258,7 @@ enum Settlement {
 
 impl Settlement {
     #[inline]
-    fn parse(method: u16, arguments: &[u8]) -> Result<Self, MethodError> {
+    pub(super) fn parse(method: u16, arguments: &[u8]) -> Result<Self, MethodError> {
         match method {
             NACK => parse_nack(arguments).map(Self::Nack),
             REJECT => parse_reject(arguments).map(Self::Reject),
@@ -265,7 +267,7 @@ impl Settlement {
     }
 
     #[inline]
-    fn into_event(self, channel: u16) -> Event {
+    pub(super) fn into_event(self, channel: u16) -> Event {
         match self {
             Self::Ack(ack) => Event::Ack(channel, ack),
             Self::Nack(nack) => Event::Nack(channel, nack),

@@ -10,6 +10,7 @@ use crate::{
     error::ConnectionError,
     event::{Event, LostReason},
     heartbeat::Due,
+    limit::Limit,
 };
 
 impl Connection {
@@ -80,7 +81,8 @@ impl Connection {
 
     /// The clocks of half-received content start anew.
     pub(super) fn restart_progress(&mut self, now: Duration) {
-        self.progress_stale = false;
+        // What was set aside has to be put back first, which the next poll does.
+        self.progress_stale = self.has_aside();
         self.channels.restart_progress(now);
     }
 
@@ -118,14 +120,15 @@ impl Connection {
         if progress_at + self.config.content_stall > now {
             return None;
         }
-        if !self.listens() || self.progress_stale {
+        if !self.listens() || self.progress_stale || self.is_blocked() {
             self.restart_progress(now);
             return None;
         }
         let stall = self.config.content_stall.as_secs();
         let error = ConnectionError::resource_error(format_args!(
             "content on channel {channel} made no progress for {stall} s"
-        ));
+        ))
+        .over(Limit::ContentStall);
         let (class, method) = self.channels.content(channel)?.opened_by;
         Some(self.fail(error.at(class, method), now))
     }
@@ -137,6 +140,9 @@ impl Connection {
     }
 
     fn lose(&mut self, reason: LostReason) -> Event {
+        if matches!(reason, LostReason::HandshakeTimeout { .. }) {
+            self.count_limit(Some(Limit::HandshakeTimeout));
+        }
         self.phase = Phase::Finished;
         Event::Lost(reason)
     }

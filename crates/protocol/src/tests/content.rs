@@ -44,7 +44,9 @@ fn a_message_keeps_its_routing_header_and_body() {
 
 #[test]
 fn the_short_road_and_the_long_one_give_the_same_message() {
-    for size in [0, 1, 100, 4_096, 4_097, 16_383, 16_384, 100_000] {
+    for size in [
+        0, 1, 100, 4_096, 4_097, 16_383, 16_384, 65_535, 65_536, 100_000,
+    ] {
         let frames = frames::publish(1, "ex", "key", &vec![b'z'; size]);
         let mut whole = Script::running();
         whole.sends(&frames);
@@ -104,11 +106,11 @@ fn large_bodies_of_many_frames_are_joined() {
 
 #[test]
 fn a_large_body_is_taken_without_a_copy() {
-    let frames = frames::publish(1, "", "q", &vec![b'x'; 50_000]);
+    let frames = frames::publish(1, "", "q", &vec![b'x'; 70_000]);
     let mut script = Script::running();
     script.input.reserve(100_000);
     script.input.extend_from_slice(&frames);
-    let in_buffer = script.input[frames.len() - 50_001..].as_ptr();
+    let in_buffer = script.input[frames.len() - 70_001..].as_ptr();
     script.poll();
     let Event::Publish(1, publish) = script.event() else {
         panic!("a publish")
@@ -118,11 +120,11 @@ fn a_large_body_is_taken_without_a_copy() {
     // The same when method and header came in an earlier read.
     script
         .sends(&frames::publish_method(1, "", "q"))
-        .sends(&frames::header(1, 20_000));
+        .sends(&frames::header(1, 70_000));
     script.input.reserve(100_000);
     script
         .input
-        .extend_from_slice(&frames::body(1, &vec![b'y'; 20_000]));
+        .extend_from_slice(&frames::body(1, &vec![b'y'; 70_000]));
     let in_buffer = script.input[7..].as_ptr();
     script.poll();
     let Event::Publish(1, publish) = script.event() else {

@@ -176,3 +176,36 @@ fn frame_max_0_in_the_configuration_is_the_default() {
     let script = Script::opened(config, &frames::tune_ok(2_047, 131_072, 0));
     assert_eq!(script.connection.frame_max(), 131_072);
 }
+
+#[test]
+fn a_message_keeps_no_more_of_the_read_buffer_than_it_is_worth() {
+    const BUFFER: usize = 128 * 1024;
+    for (len, keeps) in [
+        (1_000, false),
+        (16_384, false),
+        (60_000, false),
+        (100_000, true),
+    ] {
+        for split in [false, true] {
+            let mut script = Script::running();
+            script.input = bytes::BytesMut::with_capacity(BUFFER);
+            let body = vec![b'b'; len];
+            let mut octets = frames::publish_method(1, "", "q");
+            octets.extend(frames::header(1, len as u64));
+            if split {
+                // The header comes alone: the body is not taken whole with its method.
+                script.sends(&octets);
+                octets.clear();
+            }
+            octets.extend(frames::body(1, &body));
+            script.sends(&octets);
+            let message = script.event();
+            assert_eq!(
+                script.input.try_reclaim(BUFFER),
+                !keeps,
+                "{len} octets, {split}"
+            );
+            drop(message);
+        }
+    }
+}

@@ -69,12 +69,60 @@ pub struct Limits {
     pub message_memory_bytes: usize,
     /// Octets of messages that all x-recent-history exchanges together keep for queues bound later.
     pub history_memory_bytes: usize,
+    /// Octets that connections blocked by an alarm may together have set aside, so that the acks behind
+    /// their publishes are read: the alarm may wait for just those. One connection may have a 64th of
+    /// it. 0: acks wait like everything else, as in RabbitMQ.
+    pub blocked_input_bytes: usize,
     /// Octets of publishes that one uncommitted transaction may hold. More is 406.
     pub transaction_bytes: usize,
     /// Milliseconds for which a consumer may keep a message of a quorum queue unacknowledged
     /// before its channel is closed; 0 for as long as it likes. Any queue can have a timeout of
     /// its own: the argument x-consumer-timeout.
     pub consumer_timeout_milliseconds: u64,
+}
+
+impl Limits {
+    /// All that are numbers, by the keys of their settings.
+    pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
+        let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        vec![
+            ("frame_max", self.frame_max.into()),
+            ("channel_max", self.channel_max.into()),
+            ("handshake_timeout_seconds", self.handshake_timeout_seconds),
+            (
+                "login_failures_per_second",
+                self.login_failures_per_second.into(),
+            ),
+            (
+                "content_stall_timeout_seconds",
+                self.content_stall_timeout_seconds,
+            ),
+            (
+                "write_stall_timeout_seconds",
+                self.write_stall_timeout_seconds,
+            ),
+            ("max_message_size", self.max_message_size),
+            ("connections", size(self.connections)),
+            (
+                "unauthenticated_connections",
+                size(self.unauthenticated_connections),
+            ),
+            ("consumers_per_channel", size(self.consumers_per_channel)),
+            ("queues_per_vhost", size(self.queues_per_vhost)),
+            ("exchanges_per_vhost", size(self.exchanges_per_vhost)),
+            ("bindings_per_vhost", size(self.bindings_per_vhost)),
+            ("outbox_high_bytes", size(self.outbox_high_bytes)),
+            ("unsynced_bytes", size(self.unsynced_bytes)),
+            ("message_memory_bytes", size(self.message_memory_bytes)),
+            ("history_memory_bytes", size(self.history_memory_bytes)),
+            ("blocked_input_bytes", size(self.blocked_input_bytes)),
+            ("transaction_bytes", size(self.transaction_bytes)),
+            (
+                "consumer_timeout_milliseconds",
+                self.consumer_timeout_milliseconds,
+            ),
+        ]
+    }
 }
 
 impl Default for Limits {
@@ -101,6 +149,7 @@ impl Default for Limits {
             unsynced_bytes: 64 << 20,
             message_memory_bytes: 256 << 20,
             history_memory_bytes: 64 << 20,
+            blocked_input_bytes: 64 << 20,
             transaction_bytes: 128 << 20,
             consumer_timeout_milliseconds: 1_800_000,
         }

@@ -110,6 +110,7 @@ settings! {
     "limits.message_memory_bytes", "LEVERET_LIMITS_MESSAGE_MEMORY_BYTES", MEMORY, limits.message_memory_bytes;
     "limits.history_memory_bytes", "LEVERET_LIMITS_HISTORY_MEMORY_BYTES", 0..=(1 << 40), limits.history_memory_bytes;
     "limits.consumer_timeout_milliseconds", "LEVERET_LIMITS_CONSUMER_TIMEOUT_MILLISECONDS", 0..=315_360_000_000, limits.consumer_timeout_milliseconds;
+    "limits.blocked_input_bytes", "LEVERET_LIMITS_BLOCKED_INPUT_BYTES", 0..=(1 << 40), limits.blocked_input_bytes;
     "limits.transaction_bytes", "LEVERET_LIMITS_TRANSACTION_BYTES", 1..=(1 << 40), limits.transaction_bytes;
     "memory.high_watermark", "LEVERET_MEMORY_HIGH_WATERMARK", ANY, memory.high_watermark;
     "store.sync", "LEVERET_STORE_SYNC", ANY, store.sync;

@@ -9,7 +9,12 @@ use bytes::BytesMut;
 use leveret_broker::{ConnectionDetails, OpenRefused, Peer, User};
 use leveret_protocol::{ConnectionError, Credentials, Event, LostReason};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::{End, Link};
+
+/// Messages that take milliseconds: longer than it takes to give a thread's tasks to another one.
+const VERY_MANY: usize = 10_000;
 
 impl Link<'_> {
     /// Work off what was read, then give it to the queues in one go.
@@ -29,7 +34,9 @@ impl Link<'_> {
         // What an alarm has stopped stands in the rest, and waits for no octet of the socket. To be noted now: the alarm
         // may be over before anything else is looked at.
         // Once the end has begun nothing is stopped any more, and the close-ok has to be read off the socket.
-        self.unparsed |= self.machine.is_blocked() && !self.machine.is_closing();
+        let reads_on = self.machine.wants_input();
+        self.unparsed |= self.machine.is_blocked() && !reads_on && !self.machine.is_closing();
+        self.count_aside();
         if let Some(session) = &mut self.session
             && let Err(error) = session.flush(&mut self.machine)
         {
@@ -47,11 +54,17 @@ impl Link<'_> {
         let done = match event {
             Event::Publish(channel, publish) => session.publish(channel, publish, machine),
             Event::Ack(channel, ack) => session.ack(channel, ack, machine),
-            Event::Nack(channel, nack) => session.nack(channel, nack, machine),
+            Event::Nack(channel, nack) => {
+                let most = session.outstanding(Some(channel));
+                at_length(most, || session.nack(channel, nack, machine))
+            }
             Event::Reject(channel, reject) => session.reject(channel, reject, machine),
             Event::Method(channel, method) => session.execute(channel, method, machine),
             Event::ChannelOpened(channel) => session.open_channel(channel, machine),
-            Event::ChannelClose(channel) => session.close_channel(channel, machine),
+            Event::ChannelClose(channel) => {
+                let most = session.outstanding(Some(channel));
+                at_length(most, || session.close_channel(channel, machine))
+            }
             Event::ChannelFailed(channel, error) => {
                 tracing::warn!(
                     peer = %self.peer, user = %session.user().name(), vhost = %session.vhost().name(), channel,
@@ -197,7 +210,8 @@ impl Link<'_> {
                 self.machine.accept_open();
             }
             Err(refused) => {
-                let error = ConnectionError::not_allowed(&refused);
+                let mut error = ConnectionError::not_allowed(&refused);
+                error.limit = refused.limit();
                 let error = match refused {
                     OpenRefused::NoVhost(_)
                     | OpenRefused::NoAccess { .. }
@@ -233,9 +247,9 @@ impl Link<'_> {
         self.machine.close(error, now);
     }
 
-    fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         if let Some(session) = self.session.take() {
-            session.close();
+            at_length(session.outstanding(None), || session.close());
         }
     }
 
@@ -283,6 +297,17 @@ impl Link<'_> {
                 tracing::warn!(%peer, user, "connection closed: the peer reads nothing");
             }
         }
+    }
+}
+
+/// Do what may concern so many messages. If these are very many, the thread's other tasks, and the sockets that it
+/// watches, are given to another thread first.
+fn at_length<T>(messages: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if messages >= VERY_MANY && has_others() {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 

@@ -14,12 +14,13 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use leveret_broker::Session;
-use leveret_protocol::{Connection, LostReason};
+use leveret_protocol::{Connection, Limit, LostReason};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -104,6 +105,8 @@ struct Link<'a> {
     close_pending: bool,
     /// The reading of the socket is paused, as the machine knows.
     reading_paused: bool,
+    /// Octets that the machine has set aside, as the node counts them.
+    aside: usize,
     /// The rest may hold whole frames, left because of an alarm or because there was too much output already.
     unparsed: bool,
 }
@@ -117,7 +120,7 @@ pub(crate) async fn serve(
 ) {
     node.churn
         .connections_opened
-        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        .fetch_add(1, Ordering::Relaxed);
     let peer = client.peer;
     let own = client
         .own
@@ -146,6 +149,7 @@ pub(crate) async fn serve(
         stalled_since: None,
         close_pending: false,
         reading_paused: false,
+        aside: 0,
         unparsed: false,
     };
     let end = link.run(handshake).await;
@@ -153,7 +157,7 @@ pub(crate) async fn serve(
     Box::pin(link.finish(end)).await;
     node.churn
         .connections_closed
-        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        .fetch_add(1, Ordering::Relaxed);
 }
 
 impl Link<'_> {
@@ -243,6 +247,7 @@ impl Link<'_> {
             if !self.reading_paused {
                 self.reading_paused = true;
                 self.machine.pause_reading();
+                self.count_pause();
             }
             return Ok(0);
         }
@@ -250,7 +255,7 @@ impl Link<'_> {
             self.reading_paused = false;
             self.machine.resume_reading();
         }
-        if self.unparsed {
+        if self.unparsed || self.machine.has_aside() {
             let mut left = std::mem::take(&mut self.rest);
             self.work_off(&mut left, now);
             self.rest = left;
@@ -273,9 +278,45 @@ impl Link<'_> {
     }
 
     fn wants_input(&mut self) -> bool {
+        if self.machine.is_blocked() {
+            let allowed = self.may_settle();
+            self.machine.read_settlements(allowed);
+        }
         self.machine.wants_input()
             && self.machine.output().len() < self.node.output_max
             && self.session.as_mut().is_none_or(Session::wants_input)
+    }
+
+    /// The reading of the socket is paused: if a limit is the reason, it is counted.
+    fn count_pause(&mut self) {
+        let limits_met = &self.node.protocol.limits_met;
+        if !self.machine.is_running() || self.machine.is_blocked() {
+            return;
+        }
+        if self.machine.output().len() >= self.node.output_max {
+            limits_met.count(Limit::OutboxBytes);
+        } else if self.machine.wants_input() {
+            limits_met.count(Limit::UnsyncedBytes);
+        }
+    }
+
+    /// Whether a connection that an alarm blocks is read on for its settlements: it has something to settle, and there
+    /// is room for what stands before them.
+    fn may_settle(&mut self) -> bool {
+        let held = self.node.blocked_input.load(Ordering::Relaxed);
+        held < self.node.blocked_input_max
+            && self.session.as_ref().is_some_and(Session::has_outstanding)
+    }
+
+    /// Tell the node how much is set aside here.
+    fn count_aside(&mut self) {
+        let aside = self.machine.octets_aside();
+        let before = std::mem::replace(&mut self.aside, aside);
+        if aside != before {
+            let counted = &self.node.blocked_input;
+            counted.fetch_add(aside, Ordering::Relaxed);
+            counted.fetch_sub(before, Ordering::Relaxed);
+        }
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, now: Duration) -> Result<(), End> {
@@ -335,6 +376,7 @@ impl Link<'_> {
                 .stalled_since
                 .map(|since| since + self.node.write_stall);
             if stall.is_some_and(|stall| stall <= now) {
+                self.node.protocol.limits_met.count(Limit::WriteStall);
                 return Err(End::WriteStalled);
             }
             let deadline = match (self.machine.poll_timeout(), stall) {
@@ -385,9 +427,10 @@ impl Link<'_> {
     async fn finish(&mut self, end: End) {
         let lingers = matches!(end, End::Closed) && self.machine.may_linger();
         self.log_end(&end);
-        if let Some(session) = self.session.take() {
-            session.close();
-        }
+        self.node
+            .blocked_input
+            .fetch_sub(self.aside, Ordering::Relaxed);
+        self.end_session();
         // What is left to say to a peer that speaks something else.
         let mut last = Vec::new();
         if matches!(end, End::Lost(_)) {

@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, CounterVec, Gauge, Opts, TextEncoder};
+use prometheus::{Counter, CounterVec, Gauge, GaugeVec, Opts, TextEncoder};
 
 /// Families of one scrape, in the order they were added.
 #[derive(Default)]
@@ -53,6 +53,23 @@ impl Families {
                 .inc_by(double(*value));
         }
         self.0.extend(counters.collect());
+        Ok(())
+    }
+
+    /// Values that may fall, told apart by one label.
+    pub(super) fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        samples: &[(&str, u64)],
+    ) -> Result<(), prometheus::Error> {
+        let gauges = GaugeVec::new(Opts::new(name, help), &[label])?;
+        for (which, value) in samples {
+            let gauge = gauges.get_metric_with_label_values(&[which])?;
+            gauge.set(double(*value));
+        }
+        self.0.extend(gauges.collect());
         Ok(())
     }
 

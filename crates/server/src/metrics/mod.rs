@@ -4,7 +4,9 @@
 //! Nothing is counted here: a scrape sums what connections, queues and the store have counted,
 //! and writes it down.
 
+mod bounded;
 mod families;
+mod limits;
 mod process;
 mod scrape;
 
@@ -19,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::node::Node;
 
+use self::bounded::{Bounded, PATIENCE, PLACES};
 pub(crate) use self::process::{max_fds, open_fds};
 pub(crate) use self::scrape::Identity;
 
@@ -26,6 +29,8 @@ pub(crate) use self::scrape::Identity;
 pub(crate) struct Source {
     pub(crate) node: Arc<Node>,
     pub(crate) identity: Identity,
+    /// The limits in force, by the keys of their settings.
+    pub(crate) limits: Vec<(&'static str, u64)>,
 }
 
 /// Serve metrics until the task is aborted.
@@ -33,6 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, source: Arc<Source>) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .with_state(source);
+    let listener = Bounded::new(listener, PLACES, PATIENCE);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the metrics listener failed");
     }

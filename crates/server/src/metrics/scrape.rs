@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use leveret_broker::{Alarm, DiscardGroup, QueueTotals, Totals};
 
 use super::families::Families;
-use super::{Source, process};
+use super::{Source, limits, process};
 use crate::memory::resident_memory;
 use crate::node::Churn;
 
@@ -25,7 +25,7 @@ pub(crate) struct Identity {
 const PROTOCOL: (&str, &str) = ("protocol", "amqp091");
 const QUEUE_TYPE: (&str, &str) = ("queue_type", "rabbit_classic_queue");
 
-type Written = Result<(), prometheus::Error>;
+pub(super) type Written = Result<(), prometheus::Error>;
 
 /// The text of a scrape.
 pub(super) fn text(source: &Source) -> Result<String, prometheus::Error> {
@@ -47,6 +47,7 @@ pub(super) fn text(source: &Source) -> Result<String, prometheus::Error> {
     alarms(&mut families, &node.broker)?;
     system(&mut families, source)?;
     store(&mut families, source)?;
+    limits::write(&mut families, source)?;
     families.text()
 }
 
@@ -515,6 +516,6 @@ fn store(families: &mut Families, source: &Source) -> Written {
 }
 
 /// A count of this process, which has no more than 64 bits of anything.
-fn count_of(count: usize) -> u64 {
+pub(super) fn count_of(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
