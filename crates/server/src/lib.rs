@@ -24,6 +24,8 @@ mod broker;
 mod clock;
 mod connection;
 mod definitions;
+#[doc(hidden)]
+pub mod fuzz;
 mod listener;
 mod logins;
 mod memory;
