@@ -56,14 +56,4 @@ impl<'a> Input<'a> {
     pub(crate) fn u16(&mut self) -> u16 {
         u16::from_be_bytes([self.u8(), self.u8()])
     }
-
-    /// The next four octets.
-    pub(crate) fn u32(&mut self) -> u32 {
-        u32::from(self.u16()) << 16 | u32::from(self.u16())
-    }
-
-    /// The next eight octets.
-    pub(crate) fn u64(&mut self) -> u64 {
-        u64::from(self.u32()) << 32 | u64::from(self.u32())
-    }
 }

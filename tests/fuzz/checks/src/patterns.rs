@@ -314,7 +314,8 @@ fn check_permissions(mut choices: Input<'_>) {
         (format!("^(?{sign}{ahead}){rest}"), Some(matches))
     } else {
         let regex = RegexBuilder::new(rest).size_limit(1 << 20).dfa_size_limit(1 << 20).build().ok();
-        (rest.to_owned(), regex.map(|regex| regex.is_match(name)))
+        // An empty pattern is RabbitMQ's word for nothing.
+        (rest.to_owned(), regex.map(|regex| !rest.is_empty() && regex.is_match(name)))
     };
     let permission = Permission {
         configure: pattern.clone(),
