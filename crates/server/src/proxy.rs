@@ -26,7 +26,7 @@ const LINE_MAX: usize = 107;
 const NOTES_MAX: usize = 4096;
 
 /// From where to where a proxy says that it connects; `None`: on its own behalf, or it does not know.
-pub type Announced = Option<(SocketAddr, SocketAddr)>;
+pub(crate) type Announced = Option<(SocketAddr, SocketAddr)>;
 
 /// Why there is no header that can be read.
 #[derive(Debug, thiserror::Error)]

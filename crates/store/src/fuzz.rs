@@ -71,12 +71,18 @@ pub fn read_segment(octets: &[u8], seal: (u32, u32), newest: bool) -> Segment {
             offset: record.offset,
             len: record.len,
             kind: record.kind as u8,
-            places: if is_put { record.places().collect() } else { Vec::new() },
+            places: if is_put {
+                record.places().collect()
+            } else {
+                Vec::new()
+            },
             ranges: ranges
                 .into_iter()
                 .map(|(range, count)| (range.queue, range.first, range.last, count))
                 .collect(),
-            changes: (record.kind == Kind::Definitions).then(|| record.changes()).flatten(),
+            changes: (record.kind == Kind::Definitions)
+                .then(|| record.changes())
+                .flatten(),
             synced: record.synced(),
         });
     });
@@ -84,7 +90,11 @@ pub fn read_segment(octets: &[u8], seal: (u32, u32), newest: bool) -> Segment {
         records,
         end: scanned.end,
         torn: scanned.torn,
-        damage: scanned.damage.iter().map(|place| (place.offset, place.len)).collect(),
+        damage: scanned
+            .damage
+            .iter()
+            .map(|place| (place.offset, place.len))
+            .collect(),
     }
 }
 

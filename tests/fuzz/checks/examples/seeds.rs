@@ -1,6 +1,9 @@
 //! Writes the seeds of the corpora: `cargo run -p leveret-fuzz-checks --example seeds`.
 
-#![allow(clippy::unwrap_used, reason = "a seed that cannot be made is a mistake here")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a seed that cannot be made is a mistake here"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -55,13 +58,21 @@ fn every_value() -> Vec<u8> {
     death
         .put(b"count", &RawValue::I64(3))
         .put(b"time", &RawValue::Timestamp(1_700_000_000));
-    deaths.push(&RawValue::Table(death.as_table())).push(&RawValue::Void);
+    deaths
+        .push(&RawValue::Table(death.as_table()))
+        .push(&RawValue::Void);
     let mut table = TableBuilder::new();
     table
         .put(b"x-death", &RawValue::Array(deaths.as_array()))
         .put(b"t", &RawValue::Bool(true))
         .put(b"x", &RawValue::ByteArray(b"\0\xff"))
-        .put(b"D", &RawValue::Decimal { scale: 2, value: 314 })
+        .put(
+            b"D",
+            &RawValue::Decimal {
+                scale: 2,
+                value: 314,
+            },
+        )
         .put(b"f", &RawValue::F32(0.5))
         .put(b"d", &RawValue::F64(1e100))
         .put(b"b", &RawValue::I8(-1))
@@ -123,15 +134,28 @@ fn frames() -> Vec<Seed> {
         frames
     };
     let plain = PropertiesBuilder::new().build(4).unwrap();
-    let empty = PropertiesBuilder::new().delivery_mode(Some(1)).build(0).unwrap();
+    let empty = PropertiesBuilder::new()
+        .delivery_mode(Some(1))
+        .build(0)
+        .unwrap();
     let ack = frame(FrameKind::Method, 1, b"\0\x3c\0\x50\0\0\0\0\0\0\0\x07\x01");
     let heartbeat = frame(FrameKind::Heartbeat, 0, b"");
     let long = PropertiesBuilder::new().build(100).unwrap();
-    let several = [publish(b"body", &plain), ack, heartbeat, publish(b"", &empty)].concat();
+    let several = [
+        publish(b"body", &plain),
+        ack,
+        heartbeat,
+        publish(b"", &empty),
+    ]
+    .concat();
     [
         ("publish", 0, publish(b"body", &plain)),
         ("publish-empty", 0, publish(b"", &empty)),
-        ("publish-properties", 0, publish(b"body", &every_property(4))),
+        (
+            "publish-properties",
+            0,
+            publish(b"body", &every_property(4)),
+        ),
         ("publish-over-limit", 1, publish(&[b'L'; 100], &long)),
         ("several", 2, several),
         ("cut", 0, publish(b"body", &plain)[..30].to_vec()),
@@ -150,7 +174,9 @@ fn methods() -> Vec<Seed> {
             let ids = [0, class, method.to_be_bytes()[0], method.to_be_bytes()[1]];
             // Zeros are empty names and tables: as many as the method has.
             let payload = (0..32).map(|len| [&ids[..], &vec![0; len]].concat());
-            let payload = payload.into_iter().find(|payload| parse_method(payload).is_ok());
+            let payload = payload
+                .into_iter()
+                .find(|payload| parse_method(payload).is_ok());
             if let Some(payload) = payload {
                 seeds.push(("method", format!("{class}-{method}"), payload));
             }
@@ -170,19 +196,38 @@ fn methods() -> Vec<Seed> {
 fn tables() -> Vec<Seed> {
     let limited = |depth, entries| [&[1, depth, entries, 1], &every_value()[..]].concat();
     vec![
-        ("table", "every-value".into(), [&[0], &every_value()[..]].concat()),
+        (
+            "table",
+            "every-value".into(),
+            [&[0], &every_value()[..]].concat(),
+        ),
         ("table", "utf8".into(), [&[2], &every_value()[..]].concat()),
         ("table", "limited".into(), limited(2, 40)),
         ("table", "limited-below".into(), limited(1, 5)),
-        ("table", "nested-64".into(), [&[0], &nested(64)[..]].concat()),
-        ("table", "nested-65".into(), [&[0], &nested(65)[..]].concat()),
-        ("table", "voids".into(), [&b"\0\x01aA\0\0\0\x64"[..], &[b'V'; 100]].concat()),
+        (
+            "table",
+            "nested-64".into(),
+            [&[0], &nested(64)[..]].concat(),
+        ),
+        (
+            "table",
+            "nested-65".into(),
+            [&[0], &nested(65)[..]].concat(),
+        ),
+        (
+            "table",
+            "voids".into(),
+            [&b"\0\x01aA\0\0\0\x64"[..], &[b'V'; 100]].concat(),
+        ),
     ]
 }
 
 fn content_headers() -> Vec<Seed> {
     let headers = every_value();
-    let with_headers = PropertiesBuilder::new().headers(Some(&headers)).build(7).unwrap();
+    let with_headers = PropertiesBuilder::new()
+        .headers(Some(&headers))
+        .build(7)
+        .unwrap();
     let mut continued = every_property(7);
     continued[13] |= 1;
     let mut unknown = every_property(7);
@@ -190,7 +235,11 @@ fn content_headers() -> Vec<Seed> {
     vec![
         ("content_header", "every-property".into(), every_property(7)),
         ("content_header", "headers".into(), with_headers),
-        ("content_header", "none".into(), PropertiesBuilder::new().build(0).unwrap()),
+        (
+            "content_header",
+            "none".into(),
+            PropertiesBuilder::new().build(0).unwrap(),
+        ),
         ("content_header", "continued".into(), continued),
         ("content_header", "unknown-flag".into(), unknown),
     ]
@@ -199,9 +248,19 @@ fn content_headers() -> Vec<Seed> {
 /// See `Action::read` of the check.
 fn connections() -> Vec<Seed> {
     let publish = [&[5, 1, 1, b'k'][..], &sized(b"body")].concat();
-    let pieces = [&[9, 1, 6, 1, 0, 10, 7, 1][..], &sized(b"01234"), &[7, 1], &sized(b"56789")];
+    let pieces = [
+        &[9, 1, 6, 1, 0, 10, 7, 1][..],
+        &sized(b"01234"),
+        &[7, 1],
+        &sized(b"56789"),
+    ];
     let declare = [&[2, 20, 1][..], &sized(b"\0\0\x01q\0\0\0\0\0")].concat();
-    let handshake = [&[23, 2, 16, 0, 17, 0, 7, 5, 18, 4, 1][..], &publish, &[13, 14]].concat();
+    let handshake = [
+        &[23, 2, 16, 0, 17, 0, 7, 5, 18, 4, 1][..],
+        &publish,
+        &[13, 14],
+    ]
+    .concat();
     let errors: [&[u8]; 5] = [
         &[0, 9, 3, 0, 1, 0, 0, 0, 1, b'x', b'y'],
         &[1, 9, 0, 1, 1, b'x'],
@@ -212,19 +271,45 @@ fn connections() -> Vec<Seed> {
     let mut seeds = vec![
         ("handshake".to_owned(), [&[0], &handshake[..]].concat()),
         ("bad-login".to_owned(), vec![0, 23, 2, 16, 1, 19, 10]),
-        ("publishes".to_owned(), [&[1], &publish[..], &publish].concat()),
+        (
+            "publishes".to_owned(),
+            [&[1], &publish[..], &publish].concat(),
+        ),
         ("pieces".to_owned(), [&[1], &pieces.concat()[..]].concat()),
-        ("declare".to_owned(), [&[1], &declare[..], &publish].concat()),
-        ("deliver".to_owned(), vec![1, 21, 1, 0x1f, 0xff, 10, 1, 4, 1, 21, 1, 0, 5]),
-        ("alarm".to_owned(), [&[1, 23, 0], &publish[..], &[23, 3], &publish].concat()),
-        ("soft-error".to_owned(), [&[1, 20, 1], &publish[..], &[11, 1, 4, 1]].concat()),
+        (
+            "declare".to_owned(),
+            [&[1], &declare[..], &publish].concat(),
+        ),
+        (
+            "deliver".to_owned(),
+            vec![1, 21, 1, 0x1f, 0xff, 10, 1, 4, 1, 21, 1, 0, 5],
+        ),
+        (
+            "alarm".to_owned(),
+            [&[1, 23, 0], &publish[..], &[23, 3], &publish].concat(),
+        ),
+        (
+            "soft-error".to_owned(),
+            [&[1, 20, 1], &publish[..], &[11, 1, 4, 1]].concat(),
+        ),
         ("secret".to_owned(), vec![1, 15, 4, 2, 12, 13, 14]),
-        ("timers".to_owned(), vec![0, 23, 2, 16, 0, 17, 0, 7, 5, 18, 19, 4, 12, 19, 30, 22, 1, 19, 90]),
+        (
+            "timers".to_owned(),
+            vec![
+                0, 23, 2, 16, 0, 17, 0, 7, 5, 18, 19, 4, 12, 19, 30, 22, 1, 19, 90,
+            ],
+        ),
     ];
     for (number, error) in errors.into_iter().enumerate() {
-        seeds.push((format!("error-{number}"), [&[1], error, &publish, &[14]].concat()));
+        seeds.push((
+            format!("error-{number}"),
+            [&[1], error, &publish, &[14]].concat(),
+        ));
     }
-    seeds.into_iter().map(|(name, octets)| ("connection", name, octets)).collect()
+    seeds
+        .into_iter()
+        .map(|(name, octets)| ("connection", name, octets))
+        .collect()
 }
 
 fn patterns() -> Vec<Seed> {
@@ -240,50 +325,113 @@ fn patterns() -> Vec<Seed> {
         .put(b"x-a", &RawValue::I32(1))
         .put(b"b", &RawValue::Void);
     let mut all = TableBuilder::new();
-    all.put(b"x-a", &RawValue::F64(1.0)).put(b"b", &RawValue::LongString(b"v"));
+    all.put(b"x-a", &RawValue::F64(1.0))
+        .put(b"b", &RawValue::LongString(b"v"));
     let mut sent = TableBuilder::new();
-    sent.put(b"x-a", &RawValue::U8(1)).put(b"b", &RawValue::ByteArray(b"v"));
+    sent.put(b"x-a", &RawValue::U8(1))
+        .put(b"b", &RawValue::ByteArray(b"v"));
     let (any, all) = (any.into_content(), all.into_content());
-    let headers = [&[1, 2][..], &sized(&any), &sized(&all), &[0], &sent.into_content()].concat();
+    let headers = [
+        &[1, 2][..],
+        &sized(&any),
+        &sized(&all),
+        &[0],
+        &sent.into_content(),
+    ]
+    .concat();
     let every = [&[1, 1][..], &sized(every_value()), &[0], &every_value()].concat();
     let expression = |negated: u8, ahead: &str, rest: &str, name: &str, is_ahead: u8| {
-        let parts = [&[2, negated][..], &sized(ahead), &sized(rest), &sized(name), &[is_ahead]];
+        let parts = [
+            &[2, negated][..],
+            &sized(ahead),
+            &sized(rest),
+            &sized(name),
+            &[is_ahead],
+        ];
         parts.concat()
     };
     let variable = |before: &str, name: &str, key: &str| {
         [&[3][..], &sized(before), &sized(name), &sized(key)].concat()
     };
     vec![
-        ("patterns", "topics".into(), topics(&["a.*", "#", "a.#.b", "#.b.#", "*.b", ""], 1, "a.b")),
-        ("patterns", "topics-hashes".into(), topics(&["#.#", "#.a.#", "#.#.#"], 0, "a.a.a.a.a")),
-        ("patterns", "topics-empty".into(), topics(&["", "*", "#.*"], 0, "")),
+        (
+            "patterns",
+            "topics".into(),
+            topics(&["a.*", "#", "a.#.b", "#.b.#", "*.b", ""], 1, "a.b"),
+        ),
+        (
+            "patterns",
+            "topics-hashes".into(),
+            topics(&["#.#", "#.a.#", "#.#.#"], 0, "a.a.a.a.a"),
+        ),
+        (
+            "patterns",
+            "topics-empty".into(),
+            topics(&["", "*", "#.*"], 0, ""),
+        ),
         ("patterns", "headers".into(), headers),
         ("patterns", "headers-every".into(), every),
-        ("patterns", "ahead".into(), expression(1, "amq.", ".*", "orders", 1)),
-        ("patterns", "class".into(), expression(0, "", "^(a|b)[^x-z]{2,3}\\w$", "aqq0", 0)),
-        ("patterns", "look".into(), expression(0, "", "^(?!amq\\.).*", "amq.gen", 0)),
-        ("patterns", "variable".into(), variable("o.", "a.b", "o.a.b")),
-        ("patterns", "variable-odd".into(), variable("", "{vhost}.*", "x")),
+        (
+            "patterns",
+            "ahead".into(),
+            expression(1, "amq.", ".*", "orders", 1),
+        ),
+        (
+            "patterns",
+            "class".into(),
+            expression(0, "", "^(a|b)[^x-z]{2,3}\\w$", "aqq0", 0),
+        ),
+        (
+            "patterns",
+            "look".into(),
+            expression(0, "", "^(?!amq\\.).*", "amq.gen", 0),
+        ),
+        (
+            "patterns",
+            "variable".into(),
+            variable("o.", "a.b", "o.a.b"),
+        ),
+        (
+            "patterns",
+            "variable-odd".into(),
+            variable("", "{vhost}.*", "x"),
+        ),
     ]
 }
 
 fn log_records() -> Vec<Seed> {
     let place = (0x5eed, 3);
     let entry = |numbers: &[u64]| -> Vec<u8> {
-        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+        numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect()
     };
     let message = b"\0\x04\0\0\0\x0e\0\0\0\x04\x01x\x01k\0\x3c\0\0\0\0\0\0\0\0\0\x04\0\0body";
     let put = [&entry(&[1, 7])[..], message].concat();
-    let changes = [&entry(&[5, 2])[..], b"\x01\x01\0\0\0k\x01\0\0\0v\x02\x01\0\0\0k"].concat();
+    let changes = [
+        &entry(&[5, 2])[..],
+        b"\x01\x01\0\0\0k\x01\0\0\0v\x02\x01\0\0\0k",
+    ]
+    .concat();
     let mut segment = vec![0; SEGMENT_HEADER];
     seal(&mut segment, place, (5, 0, 0, 0), &entry(&[40]));
     seal(&mut segment, place, (1, 0, 1, 4), &put);
     seal(&mut segment, place, (2, 0, 1, 0), &entry(&[1, 0, 7]));
-    seal(&mut segment, place, (3, 0, 1, 0), &[&entry(&[1, 0, 7])[..], &[2, 0, 0, 0]].concat());
+    seal(
+        &mut segment,
+        place,
+        (3, 0, 1, 0),
+        &[&entry(&[1, 0, 7])[..], &[2, 0, 0, 0]].concat(),
+    );
     seal(&mut segment, place, (4, 0, 0, 0), &changes);
     let mut torn = segment.clone();
     torn.truncate(segment.len() - 20);
-    let snapshot = [&entry(&[1, 2, 2])[..], b"\x01\0\0\0a\x01\0\0\0b\x01\0\0\0c\0\0\0\0"].concat();
+    let snapshot = [
+        &entry(&[1, 2, 2])[..],
+        b"\x01\0\0\0a\x01\0\0\0b\x01\0\0\0c\0\0\0\0",
+    ]
+    .concat();
     // See `check_sealed`: newest, count, then kind, content, count and a vouched place each.
     let mut sealed = vec![2, 1, 6];
     for (kind, content, count, vouched) in [
@@ -301,10 +449,26 @@ fn log_records() -> Vec<Seed> {
     let older = [&[3, 0][..], &sealed[2..], &[0, 0, 40, 1, 0, 90, 0x80]].concat();
     let damaged = [&sealed[..], &[1, 9, 0, 40, 1]].concat();
     vec![
-        ("log_records", "segment".into(), [&[0, 1], &segment[..]].concat()),
-        ("log_records", "segment-torn".into(), [&[0, 1], &torn[..]].concat()),
-        ("log_records", "segment-older".into(), [&[0, 0], &torn[..]].concat()),
-        ("log_records", "snapshot".into(), [&[1], &snapshot[..]].concat()),
+        (
+            "log_records",
+            "segment".into(),
+            [&[0, 1], &segment[..]].concat(),
+        ),
+        (
+            "log_records",
+            "segment-torn".into(),
+            [&[0, 1], &torn[..]].concat(),
+        ),
+        (
+            "log_records",
+            "segment-older".into(),
+            [&[0, 0], &torn[..]].concat(),
+        ),
+        (
+            "log_records",
+            "snapshot".into(),
+            [&[1], &snapshot[..]].concat(),
+        ),
         ("log_records", "sealed".into(), [&sealed[..], &[0]].concat()),
         ("log_records", "sealed-damaged".into(), damaged),
         ("log_records", "sealed-older".into(), older),
@@ -363,8 +527,14 @@ fn configs() -> Vec<Seed> {
         ("ours-unknown", b"\0[limits]\nframe_mx = 1\n".to_vec()),
         ("ours-range", b"\0threads = 0\n".to_vec()),
         ("ours-syntax", b"\0listen = [\n\"a\",\n".to_vec()),
-        ("theirs-unknown", b"\x01listeners.tpc.default = 1\n".to_vec()),
-        ("theirs-ignored", b"\x01cluster_partition_handling = pause_minority\n".to_vec()),
+        (
+            "theirs-unknown",
+            b"\x01listeners.tpc.default = 1\n".to_vec(),
+        ),
+        (
+            "theirs-ignored",
+            b"\x01cluster_partition_handling = pause_minority\n".to_vec(),
+        ),
     ]
     .map(|(name, octets)| ("config", name.to_owned(), octets))
     .to_vec()
@@ -372,11 +542,21 @@ fn configs() -> Vec<Seed> {
 
 fn proxy_headers() -> Vec<Seed> {
     let v2 = b"\r\n\r\n\0\r\nQUIT\n";
-    let four = [&v2[..], b"\x21\x11\0\x0c\x7f\0\0\x01\x0a\0\0\x02\x16\x28\x16\x29AMQP"].concat();
+    let four = [
+        &v2[..],
+        b"\x21\x11\0\x0c\x7f\0\0\x01\x0a\0\0\x02\x16\x28\x16\x29AMQP",
+    ]
+    .concat();
     let six = [&v2[..], b"\x21\x21\0\x24", &[0xfe; 32], b"\0\x01\0\x02"].concat();
-    let notes = [&v2[..], b"\x21\x11\0\x10\x7f\0\0\x01\x0a\0\0\x02\x16\x28\x16\x29\x04\0\x01x"];
+    let notes = [
+        &v2[..],
+        b"\x21\x11\0\x10\x7f\0\0\x01\x0a\0\0\x02\x16\x28\x16\x29\x04\0\x01x",
+    ];
     [
-        ("four", b"PROXY TCP4 127.0.0.1 10.0.0.2 1 65535\r\nAMQP".to_vec()),
+        (
+            "four",
+            b"PROXY TCP4 127.0.0.1 10.0.0.2 1 65535\r\nAMQP".to_vec(),
+        ),
         ("six", b"PROXY TCP6 ::1 fe80::1 1 2\r\n".to_vec()),
         ("unknown", b"PROXY UNKNOWN what follows\r\n".to_vec()),
         ("binary-four", four),

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use leveret::config::{ConfigError, Loaded};
 use leveret::Config;
+use leveret::config::{ConfigError, Loaded};
 
 use crate::allocation::bounded;
 use crate::input::Input;
@@ -17,14 +17,20 @@ const TABLES: usize = 2048;
 /// The input: which form, then the file.
 pub fn check(input: &[u8]) {
     let mut choices = Input::new(input);
-    let file = Path::new(if choices.bool() { "fuzz.conf" } else { "fuzz.toml" });
+    let file = Path::new(if choices.bool() {
+        "fuzz.conf"
+    } else {
+        "fuzz.toml"
+    });
     let octets = choices.rest();
     let text = String::from_utf8_lossy(octets);
     if text.contains("password_file") {
         // It names a file that is read: of this machine's.
         return;
     }
-    let read = bounded(octets.len() + TABLES, PER_OCTET, || Config::parse(file, octets));
+    let read = bounded(octets.len() + TABLES, PER_OCTET, || {
+        Config::parse(file, octets)
+    });
     // A comment before it moves the lines and changes nothing else.
     let moved = Config::parse(file, &[b"# moved\n\n", octets].concat());
     match (read, moved) {

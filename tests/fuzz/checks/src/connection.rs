@@ -23,13 +23,52 @@ const FRAME_MAX: u32 = 4096;
 
 /// Every method that a peer may try, with some that only a server sends and one that nobody knows.
 const METHODS: [(u16, u16); 46] = [
-    (10, 11), (10, 21), (10, 31), (10, 40), (10, 50), (10, 51), (10, 60), (10, 61), (10, 70), (10, 71),
-    (20, 10), (20, 11), (20, 20), (20, 21), (20, 40), (20, 41),
-    (40, 10), (40, 20), (40, 30), (40, 40),
-    (50, 10), (50, 20), (50, 30), (50, 40), (50, 50),
-    (60, 10), (60, 20), (60, 30), (60, 40), (60, 50), (60, 60), (60, 70), (60, 80), (60, 90), (60, 100),
-    (60, 110), (60, 120),
-    (85, 10), (85, 11), (90, 10), (90, 20), (90, 30), (30, 10), (60, 31), (10, 10), (77, 1),
+    (10, 11),
+    (10, 21),
+    (10, 31),
+    (10, 40),
+    (10, 50),
+    (10, 51),
+    (10, 60),
+    (10, 61),
+    (10, 70),
+    (10, 71),
+    (20, 10),
+    (20, 11),
+    (20, 20),
+    (20, 21),
+    (20, 40),
+    (20, 41),
+    (40, 10),
+    (40, 20),
+    (40, 30),
+    (40, 40),
+    (50, 10),
+    (50, 20),
+    (50, 30),
+    (50, 40),
+    (50, 50),
+    (60, 10),
+    (60, 20),
+    (60, 30),
+    (60, 40),
+    (60, 50),
+    (60, 60),
+    (60, 70),
+    (60, 80),
+    (60, 90),
+    (60, 100),
+    (60, 110),
+    (60, 120),
+    (85, 10),
+    (85, 11),
+    (90, 10),
+    (90, 20),
+    (90, 30),
+    (30, 10),
+    (60, 31),
+    (10, 10),
+    (77, 1),
 ];
 
 /// The input: whether the handshake is over, then actions.
@@ -252,7 +291,8 @@ impl Rig {
                 let body = vec![5; *len];
                 let message = Message::new(b"\x01x\x01k", header, body[..].into());
                 self.connection.deliver(*channel, "tag", 1, false, &message);
-                self.connection.return_message(*channel, 312, "NO_ROUTE", &message);
+                self.connection
+                    .return_message(*channel, 312, "NO_ROUTE", &message);
                 self.connection.confirm_ack(*channel, 1, true);
             }
             Action::Pause(true) => self.connection.pause_reading(),
@@ -356,11 +396,16 @@ impl Rig {
         }
         let mut rest = &octets[..];
         while !rest.is_empty() {
-            let frame = cut(rest, u32::MAX).unwrap().expect("only whole frames are written");
+            let frame = cut(rest, u32::MAX)
+                .unwrap()
+                .expect("only whole frames are written");
             let len = frame.encoded_len();
             assert!(len <= usize::try_from(self.connection.frame_max()).unwrap());
             let is = |id: [u8; 4]| frame.channel == 0 && frame.payload.starts_with(&id);
-            assert!(!self.has_closed || is([0, 10, 0, 51]), "{frame:?} after close");
+            assert!(
+                !self.has_closed || is([0, 10, 0, 51]),
+                "{frame:?} after close"
+            );
             self.has_closed |= is([0, 10, 0, 50]);
             self.written.push(Written {
                 kind: frame.kind,
@@ -397,6 +442,9 @@ impl Rig {
         assert!(!self.connection.is_running());
         assert!(!was_running || self.has_closed, "the peer was not told");
         self.advance(31);
-        assert!(self.connection.is_finished(), "a machine that is closed finishes");
+        assert!(
+            self.connection.is_finished(),
+            "a machine that is closed finishes"
+        );
     }
 }

@@ -3,8 +3,8 @@
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::basic::AMQPProperties;
 use leveret_wire::{
-    ContentHeader, FRAME_END, FrameHeader, FrameKind, Message, Properties, Property,
-    PropertiesBuilder, encode_table, parse_content_header, rewrite_expiration, rewrite_headers,
+    ContentHeader, FRAME_END, FrameHeader, FrameKind, Message, Properties, PropertiesBuilder,
+    Property, encode_table, parse_content_header, rewrite_expiration, rewrite_headers,
     rewrite_reply_to,
 };
 
@@ -49,15 +49,30 @@ fn check_rebuilt(header: &ContentHeader<'_>) {
     for (property, content) in &listed {
         assert_eq!(properties.content(*property), Some(*content));
     }
-    assert_eq!(listed.len(), usize::try_from((header.flags & !2).count_ones()).unwrap());
+    assert_eq!(
+        listed.len(),
+        usize::try_from((header.flags & !2).count_ones()).unwrap()
+    );
 }
 
 /// A rewrite changes what it is to change, and all else stays.
 fn check_rewritten(payload: &[u8], before: Properties<'_>) {
     for (property, rewritten, wanted) in [
-        (Property::Expiration, rewrite_expiration(payload, None), None),
-        (Property::Headers, rewrite_headers(payload, Some(b"\x01kV")), Some(&b"\x01kV"[..])),
-        (Property::ReplyTo, rewrite_reply_to(payload, Some(b"to")), Some(b"to")),
+        (
+            Property::Expiration,
+            rewrite_expiration(payload, None),
+            None,
+        ),
+        (
+            Property::Headers,
+            rewrite_headers(payload, Some(b"\x01kV")),
+            Some(&b"\x01kV"[..]),
+        ),
+        (
+            Property::ReplyTo,
+            rewrite_reply_to(payload, Some(b"to")),
+            Some(b"to"),
+        ),
     ] {
         let rewritten = rewritten.unwrap();
         let after = parse_content_header(&rewritten).unwrap().properties();

@@ -47,7 +47,15 @@ pub fn check(json: &[u8]) {
     }
     // A second time there is nothing new.
     let report = node.import_definitions(&file, None).unwrap();
-    assert_eq!((report.vhosts, report.queues, report.exchanges, report.bindings), (0, 0, 0, 0));
+    assert_eq!(
+        (
+            report.vhosts,
+            report.queues,
+            report.exchanges,
+            report.bindings
+        ),
+        (0, 0, 0, 0)
+    );
 }
 
 fn node() -> Broker {

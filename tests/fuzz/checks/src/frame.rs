@@ -94,14 +94,20 @@ fn check_publish(rest: &[u8], payload_max: u32) {
     assert_eq!(publish, whole.publish);
     let mut len = method.encoded_len();
     let frame = next(len);
-    assert_eq!((frame.kind, frame.channel), (FrameKind::Header, method.channel));
+    assert_eq!(
+        (frame.kind, frame.channel),
+        (FrameKind::Header, method.channel)
+    );
     let header = parse_content_header(frame.payload).unwrap();
     assert_eq!(header, whole.header);
     len += frame.encoded_len();
     let mut body = &[][..];
     if header.body_size > 0 {
         let frame = next(len);
-        assert_eq!((frame.kind, frame.channel), (FrameKind::Body, method.channel));
+        assert_eq!(
+            (frame.kind, frame.channel),
+            (FrameKind::Body, method.channel)
+        );
         assert_eq!(frame.payload, &rest[whole.body_range()]);
         body = frame.payload;
         len += frame.encoded_len();
@@ -115,8 +121,14 @@ fn check_publish(rest: &[u8], payload_max: u32) {
         assert_eq!(message.routing_key(), publish.routing_key());
         assert_eq!(message.header(), header.raw);
         assert_eq!(message.body(), body);
-        assert_eq!(message.priority(), header.properties().priority().unwrap_or(0));
-        assert_eq!(message.is_persistent(), header.properties().delivery_mode() == Some(2));
+        assert_eq!(
+            message.priority(),
+            header.properties().priority().unwrap_or(0)
+        );
+        assert_eq!(
+            message.is_persistent(),
+            header.properties().delivery_mode() == Some(2)
+        );
         check_message(&message, payload_max);
     }
 }
@@ -174,7 +186,10 @@ pub(crate) fn drain(output: &mut OutputBuffer) -> Vec<u8> {
         for slice in &slices[..filled] {
             octets.extend_from_slice(slice);
         }
-        assert!(octets.len() > taken, "an output that is not empty gives octets");
+        assert!(
+            octets.len() > taken,
+            "an output that is not empty gives octets"
+        );
         output.advance(octets.len() - taken);
     }
     octets

@@ -29,7 +29,9 @@ pub fn check(input: &[u8]) {
 /// Any octets: what is given of them has the checksum that a record of this place must have.
 fn check_raw(newest: bool, octets: &[u8]) {
     let _ = read_segment_header(octets);
-    let segment = bounded(octets.len(), PER_OCTET, || read_segment(octets, SEAL, newest));
+    let segment = bounded(octets.len(), PER_OCTET, || {
+        read_segment(octets, SEAL, newest)
+    });
     check_tiles(octets, newest, &segment);
 }
 
@@ -48,7 +50,11 @@ fn check_snapshot(content: &[u8]) {
 fn check_tiles(octets: &[u8], newest: bool, segment: &Segment) {
     let records = segment.records.iter();
     let mut tiles: Vec<(u64, u64)> = segment.damage.clone();
-    tiles.extend(records.clone().map(|record| (record.offset, u64::try_from(record.len).unwrap())));
+    tiles.extend(
+        records
+            .clone()
+            .map(|record| (record.offset, u64::try_from(record.len).unwrap())),
+    );
     tiles.sort_unstable();
     let mut at = u64::try_from(SEGMENT_HEADER).unwrap();
     for (offset, len) in tiles {
@@ -89,7 +95,11 @@ fn stored_checksum(octets: &[u8], record: &Record) -> u32 {
 }
 
 fn check_content(record: &Record) {
-    let shown = (record.places.len(), record.ranges.len(), record.changes.is_some());
+    let shown = (
+        record.places.len(),
+        record.ranges.len(),
+        record.changes.is_some(),
+    );
     match record.kind {
         1 => assert_eq!((shown.1, shown.2), (0, false)),
         2 | 3 => assert_eq!((shown.0, shown.2), (0, false)),
@@ -109,7 +119,11 @@ fn check_sealed(mut choices: Input<'_>) {
         starts.push(octets.len());
         let kind = choices.u8();
         // Mostly kinds that there are, with counts that go with the content.
-        let (kind, flags) = if kind < 240 { (kind % 5 + 1, 0) } else { (kind, choices.u8()) };
+        let (kind, flags) = if kind < 240 {
+            (kind % 5 + 1, 0)
+        } else {
+            (kind, choices.u8())
+        };
         let content = choices.sized();
         let entry = [16, 24, 28][usize::from(kind.clamp(1, 3)) - 1];
         let count = match (kind, choices.u8()) {
@@ -126,9 +140,16 @@ fn check_sealed(mut choices: Input<'_>) {
         let synced = u64::try_from(starts[usize::from(choices.u8()) % starts.len()]).unwrap();
         let synced = synced.to_le_bytes();
         let content = if kind == 5 { &synced[..] } else { content };
-        seal(&mut octets, SEAL, (kind, flags, u16::try_from(count).unwrap(), 0), content);
+        seal(
+            &mut octets,
+            SEAL,
+            (kind, flags, u16::try_from(count).unwrap(), 0),
+            content,
+        );
     }
-    let whole = bounded(octets.len(), PER_OCTET, || read_segment(&octets, SEAL, newest));
+    let whole = bounded(octets.len(), PER_OCTET, || {
+        read_segment(&octets, SEAL, newest)
+    });
     check_tiles(&octets, newest, &whole);
     if choices.bool() {
         octets.resize(octets.len() + usize::from(choices.u8()), 0);
@@ -142,23 +163,22 @@ fn check_sealed(mut choices: Input<'_>) {
             *octet ^= mask;
         }
     }
-    let read = bounded(octets.len(), PER_OCTET, || read_segment(&damaged, SEAL, newest));
+    let read = bounded(octets.len(), PER_OCTET, || {
+        read_segment(&damaged, SEAL, newest)
+    });
     check_tiles(&damaged, newest, &read);
     check_survivors(&octets, &damaged, &starts, &read, newest);
 }
 
 /// Nothing is given that was not written so, and behind the first damage of the newest segment only what a batch
 /// vouches for.
-fn check_survivors(
-    octets: &[u8],
-    damaged: &[u8],
-    starts: &[usize],
-    read: &Segment,
-    newest: bool,
-) {
+fn check_survivors(octets: &[u8], damaged: &[u8], starts: &[usize], read: &Segment, newest: bool) {
     for record in &read.records {
         let at = usize::try_from(record.offset).unwrap();
-        assert!(starts.contains(&at), "a record at {at}, where none was written");
+        assert!(
+            starts.contains(&at),
+            "a record at {at}, where none was written"
+        );
         let end = (at + record.len).min(octets.len());
         let len = usize::try_from(u32::from_le_bytes(octets[at..at + 4].try_into().unwrap()));
         let padding = at + 8 + len.unwrap()..end;
@@ -177,6 +197,9 @@ fn check_survivors(
         let whole = read_segment(damaged, SEAL, false).records;
         let mut later = whole.iter().filter(|record| record.offset > first_bad);
         let is_vouched = later.any(|record| record.synced.is_some_and(|synced| synced > first_bad));
-        assert!(is_vouched, "what follows a hole at {first_bad} was not confirmed");
+        assert!(
+            is_vouched,
+            "what follows a hole at {first_bad} was not confirmed"
+        );
     }
 }

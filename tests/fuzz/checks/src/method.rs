@@ -20,7 +20,10 @@ pub fn check(payload: &[u8]) {
         return;
     };
     let (class, id, _) = split_method(payload).unwrap();
-    assert_eq!((method.get_amqp_class_id(), method.get_amqp_method_id()), (class, id));
+    assert_eq!(
+        (method.get_amqp_class_id(), method.get_amqp_method_id()),
+        (class, id)
+    );
     // Octets, not values: a number that is none is not equal to itself.
     let first = encoded(&method);
     let again = parse_method(&first).unwrap();
@@ -81,7 +84,10 @@ fn check_short_forms(payload: &[u8], method: Option<&AMQPClass>) {
                 basic::AMQPMethod::Reject(reject) => (reject.delivery_tag, reject.requeue),
                 other => panic!("{other:?} is no reject"),
             });
-            assert_eq!(reject.map(|reject| (reject.delivery_tag, reject.requeue)), other);
+            assert_eq!(
+                reject.map(|reject| (reject.delivery_tag, reject.requeue)),
+                other
+            );
         }
         120 => {
             let nack = parse_nack(arguments).ok();

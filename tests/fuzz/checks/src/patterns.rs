@@ -83,7 +83,11 @@ fn check_topics(mut choices: Input<'_>) {
     bound.retain(|(queue, pattern)| {
         let stays = keep >> queue & 1 == 0;
         if !stays {
-            assert!(router.unbind(&binding(*queue, pattern, FieldTable::default())).is_some());
+            assert!(
+                router
+                    .unbind(&binding(*queue, pattern, FieldTable::default()))
+                    .is_some()
+            );
         }
         stays
     });
@@ -92,7 +96,9 @@ fn check_topics(mut choices: Input<'_>) {
         routing_key: key,
         ..RouteRequest::default()
     };
-    let expected = bound.iter().filter(|(_, pattern)| topic_matches(pattern.as_bytes(), key));
+    let expected = bound
+        .iter()
+        .filter(|(_, pattern)| topic_matches(pattern.as_bytes(), key));
     let expected: BTreeSet<u32> = expected.map(|(queue, _)| *queue).collect();
     assert_eq!(routed(&router, &request), expected);
 }
@@ -152,7 +158,11 @@ fn check_headers(mut choices: Input<'_>) {
         let stays = keep >> queue & 1 == 0;
         if !stays {
             // A number that is none is not equal to itself: such a binding is found by its octets.
-            assert!(router.unbind(&binding(*queue, "", arguments.clone())).is_some());
+            assert!(
+                router
+                    .unbind(&binding(*queue, "", arguments.clone()))
+                    .is_some()
+            );
         }
         stays
     });
@@ -163,7 +173,9 @@ fn check_headers(mut choices: Input<'_>) {
         headers: Some(headers),
         ..RouteRequest::default()
     };
-    let expected = bound.iter().filter(|(_, arguments)| headers_match(arguments, headers));
+    let expected = bound
+        .iter()
+        .filter(|(_, arguments)| headers_match(arguments, headers));
     let expected: BTreeSet<u32> = expected.map(|(queue, _)| *queue).collect();
     assert_eq!(routed(&router, &request), expected);
 }
@@ -195,7 +207,11 @@ fn headers_match(arguments: &FieldTable, headers: RawTable<'_>) -> bool {
             let given = headers.get(key.as_bytes());
             given.is_some_and(|given| *wanted == AMQPValue::Void || equal(wanted, given))
         });
-    if any { met.any(|met| met) } else { met.all(|met| met) }
+    if any {
+        met.any(|met| met)
+    } else {
+        met.all(|met| met)
+    }
 }
 
 /// As Erlang's `==`, of values without their type.
@@ -211,9 +227,10 @@ fn equal(wanted: &AMQPValue, given: RawValue<'_>) -> bool {
         (AMQPValue::DecimalValue(wanted), RawValue::Decimal { scale, value }) => {
             (wanted.scale, wanted.value) == (scale, value)
         }
-        (AMQPValue::FieldTable(_) | AMQPValue::FieldArray(_), RawValue::Table(_) | RawValue::Array(_)) => {
-            written(wanted.clone()) == written(value_of(given))
-        }
+        (
+            AMQPValue::FieldTable(_) | AMQPValue::FieldArray(_),
+            RawValue::Table(_) | RawValue::Array(_),
+        ) => written(wanted.clone()) == written(value_of(given)),
         _ => false,
     }
 }
@@ -299,23 +316,32 @@ fn check_permissions(mut choices: Input<'_>) {
     let negated = choices.bool();
     let (ahead, rest, name) = (choices.text(), choices.text(), choices.text());
     let plain = |text: &str| {
-        text.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_ *+".contains(letter))
+        text.chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || ".-_ *+".contains(letter))
             && !text.starts_with(['*', '+'])
     };
     let (pattern, expected) = if choices.bool() && plain(ahead) && plain(rest) {
         // Both parts begin where the name does.
-        let (Ok(first), Ok(second)) =
-            (Regex::new(&format!("^(?:{ahead})")), Regex::new(&format!("^(?:{rest})")))
-        else {
+        let (Ok(first), Ok(second)) = (
+            Regex::new(&format!("^(?:{ahead})")),
+            Regex::new(&format!("^(?:{rest})")),
+        ) else {
             return;
         };
         let sign = if negated { '!' } else { '=' };
         let matches = first.is_match(name) != negated && second.is_match(name);
         (format!("^(?{sign}{ahead}){rest}"), Some(matches))
     } else {
-        let regex = RegexBuilder::new(rest).size_limit(1 << 20).dfa_size_limit(1 << 20).build().ok();
+        let regex = RegexBuilder::new(rest)
+            .size_limit(1 << 20)
+            .dfa_size_limit(1 << 20)
+            .build()
+            .ok();
         // An empty pattern is RabbitMQ's word for nothing.
-        (rest.to_owned(), regex.map(|regex| !rest.is_empty() && regex.is_match(name)))
+        (
+            rest.to_owned(),
+            regex.map(|regex| !rest.is_empty() && regex.is_match(name)),
+        )
     };
     let permission = Permission {
         configure: pattern.clone(),
@@ -323,7 +349,9 @@ fn check_permissions(mut choices: Input<'_>) {
     };
     NODE.with(|node| {
         // Compiled, an expression of a few octets takes up to a megabyte: that is the engine's own bound.
-        let set = bounded(1 << 14, 1024, || node.set_permission("guest", "/", permission));
+        let set = bounded(1 << 14, 1024, || {
+            node.set_permission("guest", "/", permission)
+        });
         if let Err(error) = set {
             assert!(error.to_string().len() < 4096);
             assert_eq!(expected, None, "{pattern}: {error}");
@@ -350,7 +378,8 @@ fn check_variables(mut choices: Input<'_>) {
             write: pattern,
             read: String::new(),
         };
-        node.set_topic_permission(name, "/", "x", permission).unwrap();
+        node.set_topic_permission(name, "/", "x", permission)
+            .unwrap();
         let may = |routing_key: &str| {
             let resource = Resource::Topic {
                 exchange: "x",

@@ -32,7 +32,10 @@ pub fn check(input: &[u8]) {
     // Written by another hand, it is the same header.
     if header.starts_with(b"PROXY") {
         let line = line(source, destination);
-        assert_eq!(proxy_header(line.as_bytes()), Ok(Some((announced, line.len()))));
+        assert_eq!(
+            proxy_header(line.as_bytes()),
+            Ok(Some((announced, line.len())))
+        );
     } else {
         let written = binary(source, destination);
         // Notes may follow the addresses.
@@ -54,7 +57,11 @@ fn line(source: SocketAddr, destination: SocketAddr) -> String {
 
 fn binary(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     let mut written = b"\r\n\r\n\0\r\nQUIT\n\x21".to_vec();
-    let (family, len) = if source.is_ipv4() { (0x11, 12) } else { (0x21, 36) };
+    let (family, len) = if source.is_ipv4() {
+        (0x11, 12)
+    } else {
+        (0x21, 36)
+    };
     written.extend([family, 0, len]);
     for address in [source, destination] {
         match address.ip() {

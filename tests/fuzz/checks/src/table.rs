@@ -74,7 +74,10 @@ fn check_entries(table: RawTable<'_>) {
     for (key, value) in table {
         let first = table.iter().find(|(other, _)| *other == key).unwrap().1;
         // By its text: a number that is none is not equal to itself.
-        assert_eq!(format!("{:?}", table.get(key).unwrap()), format!("{first:?}"));
+        assert_eq!(
+            format!("{:?}", table.get(key).unwrap()),
+            format!("{first:?}")
+        );
         assert!(!value.type_name().is_empty());
         builder.put(key, &value);
         if let RawValue::Array(array) = value {
@@ -97,7 +100,12 @@ fn check_entries(table: RawTable<'_>) {
     assert_eq!(rebuilt.iter().count(), table.iter().count());
     assert_eq!(rewritten(rebuilt), rewritten(table));
     let entries = table.iter().count();
-    let sorted: Vec<_> = builder.sort().as_table().iter().map(|(key, _)| key).collect();
+    let sorted: Vec<_> = builder
+        .sort()
+        .as_table()
+        .iter()
+        .map(|(key, _)| key)
+        .collect();
     assert!(sorted.is_sorted() && sorted.len() == entries);
 }
 
