@@ -66,6 +66,7 @@ mod end_to_end {
     mod round_robin;
     mod routing_headers;
     mod routing_topic;
+    mod secrets;
     mod settle;
     mod shutdown;
     mod slow_consumer;
