@@ -39,7 +39,8 @@ fn forms(secret: &str) -> Vec<String> {
         // Of a list that was cut, half is too much.
         numbers[..numbers.len() / 2].join(separator)
     };
-    let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex = hex.concat();
     vec![
         secret.to_owned(),
         BASE64.encode(octets),

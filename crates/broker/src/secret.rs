@@ -63,7 +63,7 @@ impl Text {
     }
 }
 
-impl<'de> Visitor<'de> for Text {
+impl Visitor<'_> for Text {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -375,12 +375,13 @@ impl Rig {
             | Event::Nack(channel, _)
             | Event::Reject(channel, _) => assert!(self.open.contains(channel)),
         }
-        let mut text = format!("{event:?}");
-        if let Event::Publish(_, publish) = event {
-            let message = &publish.message;
-            text += &format!("{:?}{:?}", message.header(), message.body());
-        }
-        self.events.push(text);
+        self.events.push(match event {
+            Event::Publish(_, publish) => {
+                let message = &publish.message;
+                format!("{event:?} {:?} {:?}", message.header(), message.body())
+            }
+            other => format!("{other:?}"),
+        });
     }
 
     /// Reads what the machine has written, as a strict peer.

@@ -27,8 +27,11 @@ pub mod patterns;
 pub mod proxy;
 pub mod table;
 
+/// Panics if something is wrong with what the broker makes of an input.
+pub type Check = fn(&[u8]);
+
 /// A check, by the name of its target and of the folder of its corpus.
-pub const CHECKS: [(&str, fn(&[u8])); 10] = [
+pub const CHECKS: [(&str, Check); 10] = [
     ("config", config::check),
     ("connection", connection::check),
     ("content_header", content_header::check),
