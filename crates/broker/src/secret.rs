@@ -98,6 +98,7 @@ impl Visitor<'_> for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::users::UserRecord;
 
     #[test]
     fn debug_output_hides_the_text() {
@@ -112,6 +113,19 @@ mod tests {
         let json = serde_json::to_string(&secret).unwrap();
         assert_eq!(json, r#""hun\"ter2""#);
         assert_eq!(serde_json::from_str::<Secret>(&json).unwrap(), secret);
+    }
+
+    #[test]
+    fn what_holds_one_is_shown_without_it() {
+        let options = crate::BrokerOptions {
+            default_user: ("ann".to_owned(), Secret::from("hunter2".to_owned())),
+            ..crate::BrokerOptions::default()
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("ann") && !shown.contains("hunter2"));
+        let record = UserRecord::new("hunter2", Vec::new()).unwrap();
+        let hash = record.password_hash.expose();
+        assert!(hash.len() > 40 && !format!("{record:?}").contains(hash));
     }
 
     #[test]

@@ -18,6 +18,12 @@ const PER_OCTET: u64 = 192;
 /// Actions of one input that are played.
 const ACTIONS_MAX: usize = 200;
 
+/// Octets of a piece in which the network brings what is not much longer.
+const PIECE: usize = 5;
+
+/// Pieces of one action at most.
+const PIECES_MAX: usize = 64;
+
 /// Largest frame of the connections here, in octets.
 const FRAME_MAX: u32 = 4096;
 
@@ -81,7 +87,7 @@ pub fn check(input: &[u8]) {
     }
     let whole = play(is_running, &actions, usize::MAX);
     // However the network cuts the octets, the same things happen.
-    let cut = play(is_running, &actions, 5);
+    let cut = play(is_running, &actions, PIECE);
     assert_eq!(whole, cut);
 }
 
@@ -112,7 +118,11 @@ impl Action {
             5 => Self::Send(publish(channel(choices), choices.text(), choices.sized())),
             6 => Self::Send(header(channel(choices), choices.u16().into())),
             7 => Self::Send(frame(3, channel(choices), choices.sized())),
-            8 => Self::Send(frame(3, channel(choices), &vec![7; choices.u16().into()])),
+            8 => Self::Send(frame(
+                3,
+                channel(choices),
+                &vec![7; usize::from(choices.u16()) % 6000],
+            )),
             9 => {
                 let number = channel(choices);
                 Self::Send(method_frame(number, 60, 40, b"\0\0\0\x01k\0"))
@@ -304,7 +314,7 @@ impl Rig {
     }
 
     fn send(&mut self, octets: &[u8], piece: usize) {
-        for octets in octets.chunks(piece) {
+        for octets in octets.chunks(piece.max(octets.len().div_ceil(PIECES_MAX))) {
             self.input.extend_from_slice(octets);
             self.poll();
         }
