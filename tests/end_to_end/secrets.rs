@@ -69,22 +69,6 @@ fn said(output: &Output) -> String {
         .concat()
 }
 
-fn amqplain(user: &str, password: &str) -> Login {
-    let mut response = Vec::new();
-    for (key, value) in [("LOGIN", user), ("PASSWORD", password)] {
-        response.push(u8::try_from(key.len()).unwrap());
-        response.extend_from_slice(key.as_bytes());
-        response.push(b'S');
-        response.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
-        response.extend_from_slice(value.as_bytes());
-    }
-    Login {
-        mechanism: "AMQPLAIN".to_owned(),
-        response,
-        ..Login::default()
-    }
-}
-
 fn frame(channel: u16, method: AMQPMethod) -> Vec<u8> {
     encoded(channel, &AMQPClass::Connection(method))
 }
@@ -112,11 +96,11 @@ fn play(program: &Program, password: &str) {
     client.write(&too_long(AMQPMethod::UpdateSecret(update(RENEWED))));
     client.expect_connection_close(501, "FRAME_ERROR - cannot decode <<..>>");
     client.answer_close();
-    Client::log_in(address, &amqplain("owner", password)).close();
+    Client::log_in(address, &Login::amqplain("owner", password)).close();
     for login in [
         Login::plain("owner", WRONG),
         Login::plain("stranger", WRONG),
-        amqplain("owner", WRONG),
+        Login::amqplain("owner", WRONG),
         Login {
             // No response of this mechanism.
             response: format!("{WRONG}\0\0").into_bytes(),

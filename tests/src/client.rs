@@ -259,7 +259,14 @@ impl Client {
         self.taken = 0;
         let before = self.input.len();
         self.input.resize(before + READ, 0);
-        let count = match self.stream.reader().read(&mut self.input[before..]) {
+        let read = loop {
+            match self.stream.reader().read(&mut self.input[before..]) {
+                // A signal, as when the machine stood still for a moment.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let count = match read {
             Ok(count) => count,
             // The end, too: the broker had octets of ours that it did not read.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
