@@ -2,7 +2,7 @@
 //!
 //! What is expected is RabbitMQ's behaviour with the deliberate differences that
 //! `docs/compliance.md` lists. `program` runs the built binary, which must have been built before;
-//! `architecture` reads the sources of the workspace.
+//! `architecture` and `dependencies` read the sources of the workspace.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -13,6 +13,7 @@
 )]
 
 mod architecture;
+mod dependencies;
 
 mod end_to_end {
     mod administration;
@@ -68,6 +69,7 @@ mod end_to_end {
     mod round_robin;
     mod routing_headers;
     mod routing_topic;
+    mod secrets;
     mod settle;
     mod shutdown;
     mod silent_peers;

@@ -1,24 +1,12 @@
 //! Mechanisms, credentials and what a failed login hears.
 
+use leveret_tests::login::amqplain;
 use leveret_tests::requests::queue;
 use leveret_tests::{Client, Login, Server};
 use leveret_wire::method::connection::{Close, UpdateSecret};
 
 const REFUSED: &str = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. \
     For details see the broker logfile.";
-
-/// The contents of a table of two long strings, as AMQPLAIN sends it.
-fn amqplain(entries: &[(&str, &str)]) -> Vec<u8> {
-    let mut response = Vec::new();
-    for (key, value) in entries {
-        response.push(u8::try_from(key.len()).unwrap());
-        response.extend_from_slice(key.as_bytes());
-        response.push(b'S');
-        response.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
-        response.extend_from_slice(value.as_bytes());
-    }
-    response
-}
 
 /// A client that has sent this start-ok.
 fn attempt(server: &Server, login: &Login) -> Client {
@@ -32,12 +20,7 @@ fn attempt(server: &Server, login: &Login) -> Client {
 fn plain_and_amqplain_let_a_user_in() {
     let server = Server::start();
     server.log_in(&Login::plain("guest", "guest")).close();
-    let amqplain = Login {
-        mechanism: "AMQPLAIN".to_owned(),
-        response: amqplain(&[("LOGIN", "guest"), ("PASSWORD", "guest")]),
-        ..Login::default()
-    };
-    server.log_in(&amqplain).close();
+    server.log_in(&Login::amqplain("guest", "guest")).close();
 }
 
 #[test]
@@ -68,11 +51,7 @@ fn a_bad_password_is_told_to_who_can_take_it() {
         assert_eq!((close.class_id, close.method_id), (0, 0));
         client.expect_end();
     }
-    let wrong = Login {
-        mechanism: "AMQPLAIN".to_owned(),
-        response: amqplain(&[("LOGIN", "guest"), ("PASSWORD", "wrong")]),
-        ..Login::default()
-    };
+    let wrong = Login::amqplain("guest", "wrong");
     attempt(&server, &wrong).expect_connection_close(403, &REFUSED.replace("PLAIN", "AMQPLAIN"));
 }
 

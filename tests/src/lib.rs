@@ -36,6 +36,7 @@ pub mod program;
 pub mod requests;
 pub mod server;
 pub mod tls;
+mod trace;
 
 pub use client::{Client, Event};
 pub use content::{Content, Delivery, Got, Properties, Publish, Returned};

@@ -58,6 +58,15 @@ impl Login {
         }
     }
 
+    /// With a name and password, by AMQPLAIN.
+    pub fn amqplain(user: &str, password: &str) -> Self {
+        Self {
+            mechanism: "AMQPLAIN".to_owned(),
+            response: amqplain(&[("LOGIN", user), ("PASSWORD", password)]),
+            ..Self::default()
+        }
+    }
+
     /// A client that announces nothing, as clients of 2008 do.
     pub fn without_capabilities() -> Self {
         Self {
@@ -85,6 +94,19 @@ impl Login {
             locale: "en_US".into(),
         }
     }
+}
+
+/// The contents of a table of long strings, as AMQPLAIN sends it.
+pub fn amqplain(entries: &[(&str, &str)]) -> Vec<u8> {
+    let mut response = Vec::new();
+    for (key, value) in entries {
+        response.push(u8::try_from(key.len()).unwrap());
+        response.extend_from_slice(key.as_bytes());
+        response.push(b'S');
+        response.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        response.extend_from_slice(value.as_bytes());
+    }
+    response
 }
 
 impl Client {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::{Client, PATIENCE};
+use crate::{Client, PATIENCE, trace};
 
 /// The built binary: what `LEVERET_BIN` names, or beside the folder that the test executable lies in.
 pub fn binary() -> PathBuf {
@@ -63,18 +63,29 @@ impl Program {
     /// As [`Self::serve`], without waiting for it to be ready.
     #[track_caller]
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    /// As [`Self::start`], with environment variables.
+    #[track_caller]
+    pub fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = folder.to_str().unwrap();
         let mut all = vec!["serve", "--data-dir", folder, "--listen", "127.0.0.1:0"];
         if !arguments.contains(&"--metrics-listen") {
             all.extend(["--metrics-listen", "none"]);
         }
         all.extend(arguments);
-        let mut child = command(&all).spawn().unwrap();
+        let mut command = command(&all);
+        if trace::start() && !arguments.contains(&"--log-level") {
+            command.env("LEVERET_LOG_LEVEL", "trace");
+        }
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                trace::line(&line);
                 lines.lock().unwrap().push(line);
             }
         });
@@ -109,11 +120,18 @@ impl Program {
     /// Wait until a line of the log holds `part`, and give it.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str) -> String {
+        self.wait_for_one_of(&[part])
+    }
+
+    /// As [`Self::wait_for_line`], for any of `parts`.
+    #[track_caller]
+    fn wait_for_one_of(&self, parts: &[&str]) -> String {
         let began = Instant::now();
         loop {
             let found = {
                 let log = self.log.lock().unwrap();
-                log.iter().find(|line| line.contains(part)).cloned()
+                let is_meant = |line: &&String| parts.iter().any(|part| line.contains(part));
+                log.iter().find(is_meant).cloned()
             };
             if let Some(line) = found {
                 return line;
@@ -121,7 +139,7 @@ impl Program {
             let waited = began.elapsed();
             assert!(
                 waited < PATIENCE,
-                "no line with {part:?} in the log: {:#?}",
+                "no line with {parts:?} in the log: {:#?}",
                 self.log.lock().unwrap()
             );
             std::thread::sleep(std::time::Duration::from_millis(5));
@@ -131,12 +149,21 @@ impl Program {
     /// The address of the first AMQP listener, from the ready line.
     #[track_caller]
     pub fn address(&self) -> SocketAddr {
-        let line = self.wait_for_line(" ready ");
-        let (_, after) = line
-            .split_once("amqp=\"")
-            .expect("the ready line says amqp");
-        let (address, _) = after.split_once('"').unwrap();
-        address.parse().expect("the ready line names an address")
+        self.named_address("amqp")
+    }
+
+    /// The first address that the ready line, text or JSON, gives for `name`.
+    #[track_caller]
+    pub fn named_address(&self, name: &str) -> SocketAddr {
+        let line = self.wait_for_one_of(&[" ready ", "\"ready\""]);
+        let forms = [format!("{name}=\""), format!("\"{name}\":\"")];
+        let (_, after) = forms
+            .iter()
+            .find_map(|form| line.split_once(form.as_str()))
+            .expect("the ready line says the name");
+        let addresses = after.split('"').next().unwrap();
+        let first = addresses.split(',').next().unwrap();
+        first.parse().expect("the ready line names an address")
     }
 
     /// A client with channel 1 open.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use leveret::{Broker, BrokerBuilder};
 use tokio::runtime::Runtime;
 
-use crate::{Client, Login};
+use crate::{Client, Login, trace};
 
 /// Threads that serve one test's broker.
 const THREADS: usize = 2;
@@ -27,6 +27,7 @@ impl Server {
     /// A broker set up by `change`. Failed logins are answered at once unless that says otherwise:
     /// the delay guards passwords, and a test has none to guard.
     pub fn build(change: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
+        trace::start();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .enable_all()

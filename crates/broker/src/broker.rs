@@ -19,6 +19,7 @@ use crate::effects::Effects;
 use crate::limits::Limits;
 use crate::mailbox::{CloseReason, Notice};
 use crate::queue::{MessageMemory, Queue, QueueProperties};
+use crate::secret::Secret;
 use crate::time::{Clock, ManualClock, Time};
 use crate::users::{
     AccessRefused, Grant, LoginRefused, Permission, Resource, Right, User, UserRecord, Users,
@@ -36,7 +37,7 @@ pub struct BrokerOptions {
     /// The vhost made when the store has none.
     pub default_vhost: String,
     /// The user made, with access to that vhost, when the store has none: name and password.
-    pub default_user: (String, String),
+    pub default_user: (String, Secret),
     /// Users that may only log in from the loopback interface.
     pub loopback_users: Vec<String>,
     /// Definitions imported before the node is open. The default vhost is made only if they name
@@ -55,7 +56,7 @@ impl Default for BrokerOptions {
         Self {
             limits: Limits::default(),
             default_vhost: "/".to_owned(),
-            default_user: ("guest".to_owned(), "guest".to_owned()),
+            default_user: ("guest".to_owned(), Secret::from("guest".to_owned())),
             loopback_users: vec!["guest".to_owned()],
             definitions: None,
             rabbitmq_version: "4.1.0".to_owned(),
@@ -377,7 +378,7 @@ fn make_defaults(
     }
     if stored.users.is_empty() && named.is_none_or(|file| !file.has_users()) {
         let (name, password) = &options.default_user;
-        let record = UserRecord::new(password, vec!["administrator".to_owned()])
+        let record = UserRecord::new(password.expose(), vec!["administrator".to_owned()])
             .map_err(|error| BrokerError::Random(error.to_string()))?;
         changes.push(definitions::put_user(name, &record));
         stored.users.push((name.clone(), record));

@@ -38,6 +38,7 @@ mod queue;
 mod recorder;
 #[cfg(test)]
 mod scenario;
+mod secret;
 mod session;
 mod stored;
 mod stored_form;
@@ -63,6 +64,7 @@ pub use listing::{
 pub use mailbox::{CloseReason, Mailbox};
 pub use policies::{ApplyTo, EffectivePolicy, Policy, PolicyDefinition, PolicyError, PolicyKind};
 pub use queue::Queue;
+pub use secret::Secret;
 pub use session::{Failure, Output, Peer, Session};
 pub use stored::{StoredDefinition, stored_message};
 pub use time::{Clock, ManualClock, Time};

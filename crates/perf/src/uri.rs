@@ -1,5 +1,6 @@
 //! Where the broker is: `amqp://user:password@host:port/vhost`.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The port of AMQP without TLS.
@@ -7,7 +8,7 @@ const PORT: u16 = 5672;
 
 /// An AMQP URI, as RabbitMQ's page "URI Specification" has it: what is left out is the default
 /// (guest, guest, port 5672, vhost `/`). TLS (`amqps`) is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Uri {
     /// Name, IPv4 address, or IPv6 address without brackets.
     pub host: String,
@@ -29,6 +30,17 @@ impl Uri {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+impl fmt::Debug for Uri {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uri")
+            .field("address", &self.address())
+            .field("user", &self.user)
+            .field("vhost", &self.vhost)
+            .finish_non_exhaustive()
     }
 }
 

@@ -561,7 +561,7 @@ fn broker_options(config: &Config, clock: Arc<dyn leveret_broker::Clock>) -> Bro
         default_vhost: config.default_vhost.clone(),
         default_user: (
             config.default_user.name.clone(),
-            config.default_user.password.expose().to_owned(),
+            config.default_user.password.clone(),
         ),
         loopback_users: config.loopback_users.clone(),
         definitions: None,

@@ -244,7 +244,7 @@ pub(crate) fn parse_perf(arguments: Vec<OsString>) -> Result<leveret_perf::cli::
 
 /// `program` is whose --help tells more.
 fn not_run(error: &clap::Error, program: &str) -> NotRun {
-    let text = error.render().to_string();
+    let text = without_password(&error.render().to_string());
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -278,9 +278,37 @@ fn suggestion(error: &clap::Error) -> Option<&str> {
     }
 }
 
+/// `text` without what stands between `://` and `@` in it: a URI that is refused is shown, and its password must not be.
+fn without_password(text: &str) -> String {
+    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
+        let (uri, _) = rest.split_once(['\'', '\n']).unwrap_or((rest, ""));
+        let (_, behind) = rest.split_at_checked(uri.rfind('@')?)?;
+        Some(format!("{scheme}://..{behind}"))
+    });
+    hidden.unwrap_or_else(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_uri_is_shown_without_its_password() {
+        for (text, shown) in [
+            (
+                "invalid value 'amqps://u:p@ss@h/v' for",
+                "invalid value 'amqps://..@h/v' for",
+            ),
+            (
+                "invalid value 'amqps://h/v' for 'a@b'",
+                "invalid value 'amqps://h/v' for 'a@b'",
+            ),
+            ("amqp://u:p@h:x", "amqp://..@h:x"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
+    }
 
     fn parsed(arguments: &str) -> Result<Invocation, NotRun> {
         parse(

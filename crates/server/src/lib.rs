@@ -25,6 +25,8 @@ mod clock;
 mod connection;
 mod definitions;
 mod folder;
+#[doc(hidden)]
+pub mod fuzz;
 mod listener;
 mod logins;
 mod memory;

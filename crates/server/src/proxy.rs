@@ -72,10 +72,10 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Result<Announced, NoHeader> 
 
 /// It is no header, whatever follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Malformed;
+pub(crate) struct Malformed;
 
 /// Reads the header that `octets` begin with, and says how long it is. `None`: its end has not come yet.
-fn parse(octets: &[u8]) -> Result<Option<(Announced, usize)>, Malformed> {
+pub(crate) fn parse(octets: &[u8]) -> Result<Option<(Announced, usize)>, Malformed> {
     if begins(octets, &SIGNATURE) {
         return parse_binary(octets);
     }

@@ -74,7 +74,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&FORMAT.to_le_bytes());
@@ -90,7 +90,7 @@ impl Snapshot {
         out
     }
 
-    fn parse(octets: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn parse(octets: &[u8]) -> Result<Self, Unreadable> {
         let (content, crc) = octets.split_last_chunk::<4>().ok_or(Unreadable::Damaged)?;
         if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
             return Err(Unreadable::Damaged);
@@ -159,7 +159,7 @@ impl Snapshot {
 
 /// Why a snapshot cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unreadable {
+pub(crate) enum Unreadable {
     Damaged,
     /// It is whole, and of another version.
     Version(u32),

@@ -19,6 +19,8 @@ pub mod disk;
 mod embedded;
 mod error;
 mod faulty;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod log;
 mod memory;

@@ -8,14 +8,24 @@ const SNIPPET_OCTETS: usize = 16;
 /// printed octet takes two of them at least.
 const VISIBLE_OCTETS: usize = 128;
 
+/// Class and method ids of what carries passwords and tokens, as a payload begins with them: `connection.start-ok`,
+/// `secure-ok` and `update-secret`.
+const WITH_SECRETS: [[u8; 4]; 3] = [[0, 10, 0, 11], [0, 10, 0, 21], [0, 10, 0, 70]];
+
 /// A piece of a peer's payload, ready to be put into an error text: `<<1,2,3>>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(Box<str>);
 
 impl Excerpt {
-    /// `all octets = <<1,2>>` up to 16 octets, else `first 16 octets = <<..>>`.
+    /// `all octets = <<1,2>>` up to 16 octets, else `first 16 octets = <<..>>`. Of a method that carries a secret only its
+    /// ids are shown: the text goes into the log.
     #[cold]
     pub fn snippet(payload: &[u8]) -> Self {
+        let ids = payload.first_chunk();
+        if let Some(ids) = ids.filter(|ids| WITH_SECRETS.contains(ids)) {
+            let text = format!("first {} octets = {}", ids.len(), erlang_binary(ids));
+            return Self(text.into());
+        }
         let text = match payload.get(..SNIPPET_OCTETS) {
             Some(first) if payload.len() > SNIPPET_OCTETS => {
                 format!("first {SNIPPET_OCTETS} octets = {}", erlang_binary(first))
@@ -30,6 +40,16 @@ impl Excerpt {
     pub fn whole(payload: &[u8]) -> Self {
         let visible = payload.get(..VISIBLE_OCTETS).unwrap_or(payload);
         Self(erlang_binary(visible).into())
+    }
+
+    /// As [`Self::whole`] of a method's arguments. Of one that carries a secret nothing is shown: `<<..>>`.
+    #[cold]
+    pub(crate) fn arguments(class: u16, method: u16, arguments: &[u8]) -> Self {
+        let ([c1, c0], [m1, m0]) = (class.to_be_bytes(), method.to_be_bytes());
+        if WITH_SECRETS.contains(&[c1, c0, m1, m0]) {
+            return Self("<<..>>".into());
+        }
+        Self::whole(arguments)
     }
 
     /// The text.
@@ -74,6 +94,18 @@ mod tests {
             Excerpt::snippet(&octets).as_str(),
             "first 16 octets = <<1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16>>"
         );
+    }
+
+    #[test]
+    fn what_carries_a_secret_is_not_shown() {
+        for method in [11, 21, 70] {
+            let payload = [&[0, 10, 0, method][..], b"\0\0\0\x06hunter"].concat();
+            let ids = format!("first 4 octets = <<0,10,0,{method}>>");
+            assert_eq!(Excerpt::snippet(&payload).as_str(), ids);
+            let arguments = Excerpt::arguments(10, method.into(), b"hunter");
+            assert_eq!(arguments.as_str(), "<<..>>");
+        }
+        assert_eq!(Excerpt::arguments(10, 40, b"\x01/").as_str(), "<<1,47>>");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum MethodError {
         class: u16,
         /// Method id.
         method: u16,
-        /// The argument octets.
+        /// The argument octets; of a method that carries a secret none.
         arguments: Excerpt,
     },
     /// No such class, or no such method in it: 540 `NOT_IMPLEMENTED`.
@@ -88,7 +88,7 @@ impl MethodError {
         Self::Undecodable {
             class,
             method,
-            arguments: Excerpt::whole(arguments),
+            arguments: Excerpt::arguments(class, method, arguments),
         }
     }
 }

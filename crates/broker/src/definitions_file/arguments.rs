@@ -87,6 +87,19 @@ mod tests {
     }
 
     #[test]
+    fn a_float_is_read_to_its_last_digit() {
+        let digits =
+            "1111111111111111111111111111111111111111111111111111111111111111111111111111111000";
+        let arguments: Value = serde_json::from_str(&format!("{{\"f\": {digits}}}")).unwrap();
+        let table = to_table(arguments.as_object().unwrap()).unwrap();
+        let exact: f64 = digits.parse().unwrap();
+        assert_eq!(table.inner().get("f"), Some(&AMQPValue::Double(exact)));
+        let again: Value =
+            serde_json::from_str(&Value::Object(from_table(&table)).to_string()).unwrap();
+        assert_eq!(again, arguments);
+    }
+
+    #[test]
     fn integers_are_long() {
         let arguments = json!({"n": 5});
         let table = to_table(arguments.as_object().unwrap()).unwrap();

@@ -184,11 +184,11 @@ impl Broker {
             let mut record = part.record;
             if let Some(password) = part.password {
                 let known = users.record(&name);
-                record = match known.filter(|known| known.matches(&password)) {
+                record = match known.filter(|known| known.matches(password.expose())) {
                     // The same password: keep its salt, so that nothing changes.
                     Some(known) => record.hashed_as(known),
                     None => record
-                        .hashed(&password)
+                        .hashed(password.expose())
                         .map_err(|error| DefinitionsError::Random(error.to_string()))?,
                 };
             }

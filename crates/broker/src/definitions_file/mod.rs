@@ -13,6 +13,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use crate::secret::Secret;
 use leveret_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -44,9 +45,9 @@ pub struct DefinitionsFile {
 struct FileUser {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
+    password: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    password_hash: Option<String>,
+    password_hash: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hashing_algorithm: Option<String>,
     /// An array of words, or one string with commas.

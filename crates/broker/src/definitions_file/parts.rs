@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::arguments::to_table;
 use super::{DefinitionsError, DefinitionsFile, DestinationType, FileUser, PolicyTerms};
 use crate::policies::{ApplyTo, Checked, Policy, PolicyDefinition, PolicyKind, term};
+use crate::secret::Secret;
 use crate::users::{HashingAlgorithm, Permission, TopicPermission, UserLimits, UserRecord};
 use crate::vhost::{DeclaredType, LIMITS, VhostLimits, check_new_exchange, check_new_queue};
 
@@ -43,7 +44,7 @@ pub(super) struct People {
 #[derive(Debug)]
 pub(super) struct UserPart {
     /// The password itself, if the file has it: the record has no hash then.
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Secret>,
     pub(super) record: UserRecord,
 }
 
@@ -372,7 +373,7 @@ fn user_part(user: &FileUser, version: Option<&str>) -> Result<UserPart, String>
         return Err("both_password_and_password_hash_are_provided".to_owned());
     }
     let hash = user.password_hash.clone().unwrap_or_default();
-    if BASE64.decode(&hash).is_err() {
+    if BASE64.decode(hash.expose()).is_err() {
         return Err("password_hash is not base64".to_owned());
     }
     let algorithm = match &user.hashing_algorithm {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::Md5;
@@ -43,7 +44,7 @@ fn digest<D: Digest>(salt: [u8; 4], password: &str) -> Vec<u8> {
 pub(crate) struct UserRecord {
     /// RabbitMQ's form: base64 of salt and digest. Empty: the user has no password, and none
     /// logs it in.
-    pub(crate) password_hash: String,
+    pub(crate) password_hash: Secret,
     #[serde(default)]
     pub(crate) hashing_algorithm: HashingAlgorithm,
     pub(crate) tags: Vec<String>,
@@ -63,11 +64,11 @@ impl UserRecord {
         let mut salted = salt.to_vec();
         salted.extend(algorithm.digest(salt, password));
         let hash = BASE64.encode(salted);
-        Ok(Self::with_hash(hash, algorithm, tags))
+        Ok(Self::with_hash(hash.into(), algorithm, tags))
     }
 
     pub(crate) fn with_hash(
-        password_hash: String,
+        password_hash: Secret,
         hashing_algorithm: HashingAlgorithm,
         tags: Vec<String>,
     ) -> Self {
@@ -99,14 +100,14 @@ impl UserRecord {
     /// The same with no password that logs in.
     pub(crate) fn without_password(self) -> Self {
         Self {
-            password_hash: String::new(),
+            password_hash: Secret::default(),
             hashing_algorithm: HashingAlgorithm::default(),
             ..self
         }
     }
 
     pub(crate) fn matches(&self, password: &str) -> bool {
-        let Ok(stored) = BASE64.decode(&self.password_hash) else {
+        let Ok(stored) = BASE64.decode(self.password_hash.expose()) else {
             return false;
         };
         let Some((salt, digest)) = stored.split_first_chunk::<4>() else {
@@ -126,7 +127,7 @@ mod tests {
         let a = UserRecord::new("secret", vec![]).unwrap();
         let b = UserRecord::new("secret", vec![]).unwrap();
         assert_ne!(a.password_hash, b.password_hash);
-        assert_eq!(BASE64.decode(a.password_hash).unwrap().len(), 36);
+        assert_eq!(BASE64.decode(a.password_hash.expose()).unwrap().len(), 36);
     }
 
     #[test]
@@ -144,11 +145,11 @@ mod tests {
             ),
         ];
         for (algorithm, hash) in known {
-            let record = UserRecord::with_hash(hash.to_owned(), algorithm, vec![]);
+            let record = UserRecord::with_hash(hash.to_owned().into(), algorithm, vec![]);
             assert!(record.matches("test12"), "{algorithm:?}");
             assert!(!record.matches("test13"), "{algorithm:?}");
         }
-        let none = UserRecord::with_hash(String::new(), HashingAlgorithm::Md5, vec![]);
+        let none = UserRecord::with_hash(Secret::default(), HashingAlgorithm::Md5, vec![]);
         assert!(!none.matches(""));
     }
 }

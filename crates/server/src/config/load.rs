@@ -107,21 +107,35 @@ impl Config {
     /// the file, the file over the default. The first mistake, from the file on, ends it.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let variables = Variables(&sources.variables);
+        let named = sources.file.clone().or_else(|| variables.config_file());
+        let Some(path) = named.or_else(|| variables.rabbitmq_config_file()) else {
+            return Self::assemble(None, sources);
+        };
+        let octets = std::fs::read(&path).map_err(|source| ConfigError::Unreadable {
+            file: path.clone(),
+            source,
+        })?;
+        Self::assemble(Some((&path, &octets)), sources)
+    }
+
+    /// The configuration that a file with this name and these octets gives alone. The name decides how it is read, as in
+    /// [`Sources::file`], and stands in errors; no file of that name is looked at.
+    pub fn parse(file: &Path, octets: &[u8]) -> Result<Loaded, ConfigError> {
+        Self::assemble(Some((file, octets)), &Sources::default())
+    }
+
+    fn assemble(file: Option<(&Path, &[u8])>, sources: &Sources) -> Result<Loaded, ConfigError> {
+        let variables = Variables(&sources.variables);
         let mut layers = Layers::default();
         let mut ignored_keys = Vec::new();
-        let named = sources.file.clone().or_else(|| variables.config_file());
-        if let Some(path) = named.or_else(|| variables.rabbitmq_config_file()) {
-            let octets = std::fs::read(&path).map_err(|source| ConfigError::Unreadable {
-                file: path.clone(),
-                source,
-            })?;
+        if let Some((path, octets)) = file {
             if path
                 .extension()
                 .is_some_and(|end| end == RABBITMQ_EXTENSION)
             {
-                ignored_keys = rabbitmq::read(&mut layers, &path, &octets)?;
+                ignored_keys = rabbitmq::read(&mut layers, path, octets)?;
             } else {
-                file::read(&mut layers, &path, &octets)?;
+                file::read(&mut layers, path, octets)?;
             }
         }
         layers.read_rabbitmq_variables(&variables)?;

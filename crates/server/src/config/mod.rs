@@ -21,7 +21,6 @@ mod nearest;
 mod network;
 mod pattern;
 mod rabbitmq;
-mod secret;
 mod setting;
 mod tls;
 mod value;
@@ -31,6 +30,7 @@ use std::path::PathBuf;
 pub use address::{ListenAddress, UnknownAddress};
 pub use control::ControlSocket;
 pub use error::{ConfigError, Conflict, Invalid, Origin};
+pub use leveret_broker::Secret;
 pub use limits::Limits;
 pub use load::{Flag, Loaded, Sources, UnknownVariable};
 pub use log::{Log, LogFilter, LogFormat};
@@ -39,7 +39,6 @@ pub use nearest::nearest;
 pub use network::{Network, UnknownNetwork};
 pub use pattern::Pattern;
 pub use rabbitmq::IgnoredKey;
-pub use secret::Secret;
 pub use tls::{AlternativeName, CertificateLogin, Tls, TlsVerify, TlsVersion};
 
 /// Everything that can be set of a broker. Every field has a key of the same name in the file; the

@@ -3,10 +3,13 @@
 /// The candidate that fewest typing slips part from `word`, if these are few for its length.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // One slip in three letters still looks like the same word; more is another word.
-    let slips_max = (word.chars().count() / 3).clamp(1, 3);
+    let letters = letters(word);
+    let slips_max = (letters.len() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (slips(word, candidate), candidate))
+        // What differs more in length cannot be meant: a long word is not compared with everything.
+        .filter(|candidate| candidate.chars().count().abs_diff(letters.len()) <= slips_max)
+        .map(|candidate| (slips(&letters, candidate), candidate))
         .filter(|(slips, _)| *slips <= slips_max)
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)
@@ -14,9 +17,8 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 
 /// Letters missed, added, replaced or swapped with their neighbour between two words: the optimal
 /// string alignment distance, without regard to case.
-fn slips(from: &str, to: &str) -> usize {
-    let from: Vec<char> = from.chars().flat_map(char::to_lowercase).collect();
-    let to: Vec<char> = to.chars().flat_map(char::to_lowercase).collect();
+fn slips(from: &[char], to: &str) -> usize {
+    let to = letters(to);
     // Row i holds the distances of from's first i letters to each beginning of `to`.
     let mut before_last = vec![0; to.len() + 1];
     let mut last: Vec<usize> = (0..=to.len()).collect();
@@ -35,12 +37,18 @@ fn slips(from: &str, to: &str) -> usize {
     last[to.len()]
 }
 
+/// The letters of a word, capitals made small.
+fn letters(word: &str) -> Vec<char> {
+    word.chars().flat_map(char::to_lowercase).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn slips_are_counted() {
+        let slips = |from, to| slips(&letters(from), to);
         assert_eq!(slips("lisen", "listen"), 1);
         assert_eq!(slips("inof", "info"), 1);
         assert_eq!(slips("Data-Dir", "data_dir"), 1);
@@ -53,5 +61,7 @@ mod tests {
         assert_eq!(nearest("warm", ["error", "warn", "info"]), Some("warn"));
         assert_eq!(nearest("loud", ["error", "warn", "info"]), None);
         assert_eq!(nearest("x", ["error"]), None);
+        assert_eq!(nearest("errorororor", ["error"]), None);
+        assert_eq!(nearest("eror", ["error", "er"]), Some("error"));
     }
 }

@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use leveret_broker::Secret;
+
 use super::address::ListenAddress;
 use super::error::Invalid;
 use super::log::{LogFilter, LogFormat};
 use super::memory::Watermark;
 use super::network::Network;
 use super::pattern::Pattern;
-use super::secret::Secret;
 use super::tls::{AlternativeName, CertificateLogin, TlsVerify, TlsVersion, Word};
 
 /// The word that stands for an empty list where there are no brackets to write one.

@@ -53,11 +53,23 @@ fn items<T: PemObject>(file: &Path, kind: &str) -> Result<Vec<T>, TlsError> {
         reason: error.to_string(),
     })?;
     let found: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&octets).collect();
-    let found = found.map_err(|error| unusable(file, &format!("not in PEM: {error}")))?;
+    let found = found.map_err(|error| unusable(file, not_pem(&error)))?;
     if found.is_empty() {
         return Err(unusable(file, &format!("no {kind} in it")));
     }
     Ok(found)
+}
+
+/// What is wrong, without what stands there: of a key that has lost its line ends, pem's own text is the key.
+fn not_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "not in PEM: an END line is missing",
+        pem::Error::IllegalSectionStart { .. } => {
+            "not in PEM: a BEGIN line does not end as it must"
+        }
+        pem::Error::Base64Decode(_) => "not in PEM: not base64",
+        _ => "not in PEM",
+    }
 }
 
 fn unusable(file: &Path, reason: &str) -> TlsError {

@@ -287,6 +287,21 @@ pub(crate) fn encode_batch(out: &mut Vec<u8>, at: (Seal, u64), synced: u64) {
     draft.finish(at.0, at.1);
 }
 
+/// Append a record of any kind, flags, count, body length and content: what no writer here would write.
+pub(crate) fn encode_any(
+    out: &mut Vec<u8>,
+    at: (Seal, u64),
+    head: (u8, u8, u16, u32),
+    content: &[u8],
+) {
+    let (kind, flags, count, body) = head;
+    let mut draft = Draft::new(out, Kind::Put, count.into());
+    draft.put_at(8, &[kind, flags]);
+    draft.put_at(12, &body.to_le_bytes());
+    draft.out.extend_from_slice(content);
+    draft.finish(at.0, at.1);
+}
+
 /// A record as it was found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
