@@ -92,6 +92,8 @@ fn main() {
             let number = arguments.next().and_then(|number| number.parse().ok());
             seconds = number.expect("--seconds takes a number");
         } else {
+            let known = MEASUREMENTS.iter().any(|(name, _)| *name == argument);
+            assert!(known, "there is no measurement {argument}");
             wanted.push(argument);
         }
     }

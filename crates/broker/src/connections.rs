@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use leveret_wire::FieldTable;
+use leveret_wire::{FieldTable, RawTable, encode_table};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
@@ -32,7 +32,7 @@ impl ConnectionId {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectionDetails {
     /// What the client says of itself (connection.start-ok).
-    pub client_properties: FieldTable,
+    pub client_properties: PackedTable,
     /// The login mechanism.
     pub mechanism: String,
     /// Octets of a frame with its envelope; 0 is no limit.
@@ -45,6 +45,27 @@ pub struct ConnectionDetails {
     pub tls: bool,
     /// When it opened its vhost.
     pub connected_at: Time,
+}
+
+/// A field table that is seldom looked at: as its octets, which take a fifth of the memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedTable(Box<[u8]>);
+
+impl From<&FieldTable> for PackedTable {
+    fn from(table: &FieldTable) -> Self {
+        let mut content = Vec::new();
+        encode_table(table, &mut content);
+        Self(content.into())
+    }
+}
+
+impl PackedTable {
+    /// The table.
+    pub fn unpack(&self) -> FieldTable {
+        RawTable::parse(&self.0)
+            .map(|table| table.to_field_table())
+            .unwrap_or_default()
+    }
 }
 
 /// What is known of an open connection.

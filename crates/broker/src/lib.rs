@@ -49,7 +49,7 @@ mod vhost;
 pub use administration::{AdministrationError, UserSummary};
 pub use alarms::Alarm;
 pub use broker::{Broker, BrokerError, BrokerOptions};
-pub use connections::{ConnectionDetails, ConnectionId, ConnectionSummary};
+pub use connections::{ConnectionDetails, ConnectionId, ConnectionSummary, PackedTable};
 pub use counters::{Counters, DiscardGroup, DiscardTotals, QueueTotals, Totals};
 pub use definitions_file::{DefinitionsError, DefinitionsFile, ImportReport};
 pub use delay::{

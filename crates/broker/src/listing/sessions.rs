@@ -34,7 +34,7 @@ pub struct ConnectionListing {
 impl ConnectionListing {
     /// What the client says of itself, as definitions write arguments.
     pub fn client_properties(&self) -> Map<String, Value> {
-        from_table(&self.details.client_properties)
+        from_table(&self.details.client_properties.unpack())
     }
 }
 

@@ -186,7 +186,7 @@ impl Link<'_> {
             return;
         };
         let details = ConnectionDetails {
-            client_properties: self.machine.take_client_properties(),
+            client_properties: (&self.machine.take_client_properties()).into(),
             mechanism: self.machine.mechanism().to_owned(),
             frame_max: self.machine.frame_max(),
             channel_max: self.machine.channel_max(),
