@@ -24,7 +24,7 @@ pub use self::columns::{
     QUEUE_COLUMNS, VHOST_COLUMNS,
 };
 pub use self::reply::{Problem, Reply};
-pub use self::request::{Confidential, Request};
+pub use self::request::Request;
 pub(crate) use self::serve::{Listening, Operator, accept};
 pub(crate) use self::socket::Socket;
 pub use self::socket::SocketError;

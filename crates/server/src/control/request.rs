@@ -1,39 +1,9 @@
 //! What can be asked.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::config::Secret;
-
-/// A password, or text with hashes of some, on its way through the socket. No log shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confidential(pub Secret);
-
-impl Confidential {
-    /// The text itself.
-    pub(crate) fn expose(&self) -> &str {
-        self.0.expose()
-    }
-}
-
-impl From<String> for Confidential {
-    fn from(text: String) -> Self {
-        Self(Secret::from(text))
-    }
-}
-
-impl Serialize for Confidential {
-    // The socket is the only place where requests are written to.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
-    }
-}
-
-impl<'de> Deserialize<'de> for Confidential {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
-    }
-}
 
 /// A command of an operator. Names and meanings are those of RabbitMQ's page "rabbitmqctl"; columns are named there
 /// too, and each [`Reply::Row`](super::Reply::Row) has them in the order of the request.
@@ -48,24 +18,15 @@ pub enum Request {
     /// End the process in good order. The answer comes at once, the end of the connection with that of the process.
     Stop,
     /// Add a user without permissions.
-    AddUser {
-        name: String,
-        password: Confidential,
-    },
+    AddUser { name: String, password: Secret },
     /// Delete a user, and close its connections.
     DeleteUser { name: String },
     /// Give a user another password.
-    ChangePassword {
-        name: String,
-        password: Confidential,
-    },
+    ChangePassword { name: String, password: Secret },
     /// Take a user's password away.
     ClearPassword { name: String },
     /// Would this password log the user in?
-    AuthenticateUser {
-        name: String,
-        password: Confidential,
-    },
+    AuthenticateUser { name: String, password: Secret },
     /// Replace a user's tags.
     SetUserTags { name: String, tags: Vec<String> },
     /// Rows of name and tags.
@@ -208,5 +169,5 @@ pub enum Request {
     /// The node's definitions as JSON, in pieces: rows of one text.
     ExportDefinitions,
     /// Import definitions, as JSON; what was done, in a sentence.
-    ImportDefinitions { definitions: Confidential },
+    ImportDefinitions { definitions: Secret },
 }

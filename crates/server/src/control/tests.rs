@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Confidential, Request, Socket, SocketError};
+use super::{Request, Socket, SocketError};
+use crate::config::Secret;
 
 fn is_socket(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket())
@@ -67,7 +68,7 @@ async fn nothing_else_is_replaced() {
 fn requests_are_objects_with_the_name_of_an_operation() {
     let request = Request::AddUser {
         name: "bob".to_owned(),
-        password: Confidential::from("hunter2".to_owned()),
+        password: Secret::from("hunter2".to_owned()),
     };
     assert!(!format!("{request:?}").contains("hunter2"));
     let json = serde_json::to_value(&request).unwrap();
