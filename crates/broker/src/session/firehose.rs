@@ -65,6 +65,11 @@ impl Session {
         output: &mut impl Output,
         ending: Option<u16>,
     ) -> Result<(), Failure> {
+        // Here, where no message is on its way to runs that would be forgotten.
+        let generation = self.vhost.generation();
+        if self.routes.is_old(generation) {
+            self.renew_routes(generation)?;
+        }
         let mut done = Ok(());
         for notice in std::mem::take(&mut self.notices) {
             if let Notice::Delivery(delivery) = &notice {
@@ -131,18 +136,14 @@ impl Session {
             headers.put(b"routed_queues", &RawValue::Array(queues.as_array()));
         }
         // A copy that cannot be made is no reason to refuse the message.
-        if let Some(copy) = copy_of(message, &key, headers)
-            && let Err(error) = self.publish_copy(number, copy)
-        {
-            tracing::warn!(connection = %self.peer.name, ?error, "a traced message is not copied");
+        if let Some(copy) = copy_of(message, &key, headers) {
+            self.publish_copy(number, copy);
         }
     }
 
-    fn publish_copy(&mut self, number: u16, copy: Message) -> Result<(), Failure> {
-        let generation = self.vhost.generation();
-        if self.routes.is_old(generation) {
-            self.renew_routes(generation)?;
-        }
+    /// Put a copy into the runs of its queues. Forgets no older routes: the message that is copied may be on its way by
+    /// one of them.
+    fn publish_copy(&mut self, number: u16, copy: Message) {
         let request = RouteRequest {
             routing_key: copy.routing_key(),
             extra_keys: &[],
@@ -161,7 +162,6 @@ impl Session {
         );
         let targets = routes.targets();
         routes.push_to(&targets, copy, number, 0);
-        Ok(())
     }
 }
 

@@ -51,18 +51,6 @@ pub(crate) use self::parameters::{LIMITS, LIMITS_NAME, Parameters, read_limits};
 pub(crate) use self::queues::{QueueAccess, check_new_queue, generated_name};
 pub(crate) use self::replies::REPLY_TO;
 
-impl OpenRefused {
-    /// The limit that was met, if one was.
-    pub fn limit(&self) -> Option<Limit> {
-        match self {
-            Self::NoVhost(_) | Self::NoAccess { .. } => None,
-            Self::TooManyConnections(_) => Some(Limit::Connections),
-            Self::UserFull { .. } => Some(Limit::UserConnections),
-            Self::VhostFull { .. } => Some(Limit::VhostConnections),
-        }
-    }
-}
-
 /// Why connection.open is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefused {
@@ -100,6 +88,18 @@ pub enum OpenRefused {
         /// The limit.
         limit: u64,
     },
+}
+
+impl OpenRefused {
+    /// The limit that was met, if one was.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::NoVhost(_) | Self::NoAccess { .. } => None,
+            Self::TooManyConnections(_) => Some(Limit::Connections),
+            Self::UserFull { .. } => Some(Limit::UserConnections),
+            Self::VhostFull { .. } => Some(Limit::VhostConnections),
+        }
+    }
 }
 
 /// A virtual host.
