@@ -174,15 +174,21 @@ fn the_peers_silence_is_excused_while_it_is_not_read() {
     assert_eq!(script.event_text(), "no event");
 }
 
-#[test]
-fn the_content_clock_stands_still_while_blocked() {
+/// Blocked by the header of a message of so many octets, of which none has come.
+fn half_sent(octets: u64) -> Script {
     let mut script = Script::opened(Config::default(), &frames::tune_ok(9, 131_072, 0));
     script.opens(1);
     script.connection.block("low on memory");
     script
         .sends(&frames::publish_method(1, "", "q"))
-        .sends(&frames::header(1, 3));
+        .sends(&frames::header(1, octets));
     script.next_connection_method();
+    script
+}
+
+#[test]
+fn the_content_clock_stands_still_while_blocked() {
+    let mut script = half_sent(3);
     script.advance(1_000.0).expect_quiet();
     script.connection.unblock();
     script.poll().next_connection_method();
@@ -300,13 +306,7 @@ fn what_is_set_aside_is_bounded_and_nothing_of_it_is_lost() {
 
 #[test]
 fn a_message_that_is_half_set_aside_is_not_held_against_the_peer() {
-    let mut script = Script::opened(Config::default(), &frames::tune_ok(9, 131_072, 0));
-    script.opens(1);
-    script.connection.block("low on memory");
-    script
-        .sends(&frames::publish_method(1, "", "q"))
-        .sends(&frames::header(1, 6));
-    script.next_connection_method();
+    let mut script = half_sent(6);
     script.connection.read_settlements(true);
     script
         .sends(&frames::body(1, b"abc"))
