@@ -22,7 +22,7 @@ const WINDOW_MESSAGES: usize = 512;
 const WINDOW_BYTES: u64 = 1 << 20;
 /// Fewer than this in the window: read more of the backlog ahead of the consumers.
 const READ_AHEAD_MARK: usize = 2_048;
-/// One read of the backlog: small messages take about as much memory besides their bodies.
+/// One read of the backlog. So many small messages take a mebibyte besides their bodies.
 const FETCH: FetchLimit = FetchLimit {
     messages: 8_192,
     bytes: 2 << 20,
